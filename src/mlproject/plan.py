@@ -1,0 +1,252 @@
+"""The plan of a pipeline: every step's fingerprint, known before anything heavy is imported.
+
+Fingerprints chain from the source's digest, so a plan says at once what is cached and why the
+rest must run. The one input from outside is the champion that the candidate is compared with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlproject.artifacts import Artifact, ArtifactStore, fingerprint
+from mlproject.config import Project
+from mlproject.errors import ConfigError, closest
+from mlproject.examples.ingest import IngestRequest, request_digest
+from mlproject.registry import BASELINE_TAG, TRAIN_TAG, VersionInfo
+from mlproject.user_module import check_contract, reach_digest, read_module
+
+# Raised when a step would make something else of the same inputs.
+STEP_VERSIONS: Mapping[str, int] = {
+    "ingest": 1,
+    "statistics": 1,
+    "schema": 1,
+    "validate": 1,
+    "transform": 1,
+    "train": 1,
+    "evaluate": 1,
+    "bless": 1,
+    "register": 1,
+    "export": 1,
+    "serve": 1,
+}
+STEPS = tuple(STEP_VERSIONS)
+ONLY_IF_BLESSED = ("register", "export", "serve")
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One step of a plan.
+
+    Attributes:
+        name: The step.
+        fingerprint: What its artifact is published under.
+        inputs: Input step -> fingerprint.
+        cached: The published artifact, where the step need not run.
+        reason: Why it is cached, or why it runs.
+    """
+
+    name: str
+    fingerprint: str
+    inputs: Mapping[str, str]
+    cached: Artifact | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a pipeline for one project, data and champion.
+
+    Attributes:
+        project: The project.
+        steps: The steps in order.
+        source_digest: Hash of the raw data.
+        module_digest: Hash of the module file.
+        baseline: The champion that the candidate is compared with, or None.
+    """
+
+    project: Project
+    steps: tuple[PlannedStep, ...]
+    source_digest: str
+    module_digest: str
+    baseline: VersionInfo | None
+
+    def step(self, name: str) -> PlannedStep:
+        """The planned step of a name.
+
+        Raises:
+            ConfigError: There is no such step; the closest is named.
+        """
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise ConfigError(
+            "Looking for a step failed", received=name, expected=closest(name, STEPS)
+        )
+
+
+def check_step_name(name: str) -> None:
+    """Checks that a step of this name exists.
+
+    Raises:
+        ConfigError: It does not; the closest is named.
+    """
+    if name not in STEPS:
+        raise ConfigError(
+            "Looking for a step failed", received=name, expected=closest(name, STEPS)
+        )
+
+
+def ingest_request(project: Project) -> IngestRequest:
+    """The ingest that a project asks for; types of a reviewed schema stand where it has them."""
+    data = project.config.data
+    sources = project.source_paths()
+    return IngestRequest(
+        source=sources.get(None),
+        split_sources=tuple((n, p) for n, p in sources.items() if n is not None),
+        shares=tuple(data.splits.items()),
+        split_key=data.split_key,
+        delimiter=data.delimiter,
+        null_values=data.null_values,
+        column_types=tuple(sorted(data.column_types.items())),
+        type_hints=_schema_types(project.schema_path),
+    )
+
+
+def make_plan(
+    project: Project,
+    store: ArtifactStore,
+    find_champion: Callable[[str], VersionInfo | None],
+    serving_root: Path,
+    *,
+    force: bool = False,
+    from_step: str | None = None,
+) -> Plan:
+    """Plans a pipeline; reads the source once for its digest and runs nothing.
+
+    Args:
+        project: The project.
+        store: The artifacts there are.
+        find_champion: Registered model -> champion, or None.
+        serving_root: Where models are exported to.
+        force: Run every step.
+        from_step: Run this step and all after it, cached or not.
+
+    Raises:
+        ConfigError: The step's name or a file of the project is wrong.
+        DataError: The source is missing or cannot be read.
+        UserModuleError: The module file breaks the contract.
+    """
+    if from_step:
+        check_step_name(from_step)
+    source = read_module(project.module_path)
+    check_contract(source)
+    request = ingest_request(project)
+    digest = request_digest(request)
+    config = project.config
+    reviewed = _file_digest(project.schema_path) if project.schema_path else None
+    ingest_parts = {
+        "source": digest,
+        "splits": list(request.split_names),
+        "shares": [] if request.split_sources else [list(s) for s in request.shares],
+        "key": list(request.split_key),
+        "delimiter": request.delimiter,
+        "null_values": list(request.null_values),
+        "column_types": [list(t) for t in request.column_types],
+        "type_hints": [list(t) for t in request.type_hints],
+    }
+    chain = _Chain(store, force, from_step)
+    chain.add("ingest", (), ingest_parts)
+    chain.add("statistics", ("ingest",), {})
+    chain.add(
+        "schema",
+        () if reviewed else ("statistics",),
+        {"reviewed": reviewed, "training_only": list(config.schema_.training_only)},
+    )
+    chain.add(
+        "validate",
+        ("statistics", "schema"),
+        {"policy": dict(config.validation.policy), "default": config.validation.default},
+    )
+    chain.add(
+        "transform", ("ingest", "schema"), {"code": reach_digest(source, ("preprocessing_fn",))}
+    )
+    train = config.training.model_dump(mode="json")
+    chain.add("train", ("transform", "schema"), {"code": reach_digest(source, ("run_fn",)), **train})
+    baseline, baseline_version = _baseline(
+        find_champion(config.name), chain.steps[-1].fingerprint
+    )
+    chain.add(
+        "evaluate",
+        ("train", "ingest", "transform"),
+        {
+            "slices": list(config.evaluation.slices),
+            "min_slice_examples": config.evaluation.min_slice_examples,
+            "label": config.training.label,
+            "baseline": baseline_version,
+        },
+    )
+    thresholds = config.evaluation.model_dump(
+        mode="json", include={"value_thresholds", "change_thresholds"}
+    )
+    chain.add("bless", ("evaluate",), thresholds)
+    chain.add("register", ("train", "bless"), {"name": config.name})
+    chain.add("export", ("register",), {"serving_root": str(serving_root)})
+    sample = {n: v for n, v in sorted(config.serving.sample.items())}
+    chain.add("serve", ("export",), {"sample": sample})
+    return Plan(project, tuple(chain.steps), digest, source.digest, baseline)
+
+
+class _Chain:
+    """Builds planned steps, each fingerprint made of its inputs'."""
+
+    def __init__(self, store: ArtifactStore, force: bool, from_step: str | None) -> None:
+        self._store = store
+        self._force = force
+        self._from = STEPS.index(from_step) if from_step else len(STEPS)
+        self.steps: list[PlannedStep] = []
+
+    def add(self, name: str, inputs: tuple[str, ...], params: Mapping[str, Any]) -> None:
+        known = {step.name: step for step in self.steps}
+        chained = {i: known[i].fingerprint for i in inputs}
+        parts = {"step": name, "version": STEP_VERSIONS[name], "inputs": chained, "params": params}
+        key = fingerprint(parts)
+        found = self._store.find(name, key)
+        reason = "nothing that determines it has changed" if found else "not made before"
+        if self._force:
+            found, reason = None, "--force"
+        elif STEPS.index(name) >= self._from:
+            found, reason = None, f"--from {STEPS[self._from]}"
+        self.steps.append(PlannedStep(name, key, chained, found, reason))
+
+
+def _baseline(champion: VersionInfo | None, train_key: str) -> tuple[VersionInfo | None, str]:
+    """The champion to compare with, and how it stands in the fingerprint.
+
+    Where the candidate is itself the champion (nothing changed since it was promoted), its
+    evaluation against the champion of that time still stands.
+    """
+    if champion is None:
+        return None, ""
+    if champion.tags.get(TRAIN_TAG) == train_key:
+        return None, champion.tags.get(BASELINE_TAG, "")
+    return champion, str(champion.version)
+
+
+def _schema_types(path: Path | None) -> tuple[tuple[str, str], ...]:
+    if path is None:
+        return ()
+    from mlproject.schema import read_schema
+
+    names = {"INT": "int", "FLOAT": "float", "BYTES": "string"}
+    schema = read_schema(path)
+    types = ((f.name, type(f).DESCRIPTOR.fields_by_name["type"], f.type) for f in schema.feature)
+    named = ((n, d.enum_type.values_by_number[t].name) for n, d, t in types)
+    return tuple((name, names[kind]) for name, kind in named if kind in names)
+
+
+def _file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:20]

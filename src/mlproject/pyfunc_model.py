@@ -1,0 +1,67 @@
+"""The MLflow flavour of a registered model: what `mlflow.pyfunc.load_model` runs.
+
+MLflow copies this file into each registered model, so it imports nothing of the platform.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+
+MISSING_INT = -(2**63)
+
+
+class SavedModelPredictor(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    """Asks the registered SavedModel's `serving_default` for the rows of a data frame."""
+
+    def load_context(self, context: Any) -> None:
+        """Loads the SavedModel."""
+        import tensorflow as tf
+
+        loaded = tf.saved_model.load(context.artifacts["saved_model"])
+        self._loaded = loaded
+        self._signature = loaded.signatures["serving_default"]
+        self._inputs = self._signature.structured_input_signature[1]
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        """Predictions for a data frame; columns left out, None and NaN are missing values.
+
+        Args:
+            context: MLflow's context.
+            model_input: Rows with raw columns.
+            params: Not used.
+
+        Returns:
+            A data frame with a column for each scalar output of the model.
+        """
+        import tensorflow as tf
+
+        frame = pd.DataFrame(model_input)
+        feed = {}
+        for name, spec in self._inputs.items():
+            column = frame[name] if name in frame else pd.Series([None] * len(frame))
+            feed[name] = tf.constant(_fill(column, spec.dtype), spec.dtype)
+        outputs = self._signature(**feed)
+        return pd.DataFrame(
+            {
+                name: value.numpy().reshape(-1)
+                if value.shape.rank == 1 or value.shape[-1] == 1
+                else list(value.numpy())
+                for name, value in outputs.items()
+            }
+        )
+
+
+def _fill(column: Any, dtype: Any) -> Any:
+    if dtype.is_floating:
+        return pd.to_numeric(column).to_numpy(np.float64)
+    if dtype.is_integer:
+        numbers = pd.to_numeric(column)
+        return np.where(numbers.isna(), MISSING_INT, numbers.fillna(0)).astype(np.int64)
+    return column.where(column.notna(), "").astype(str).to_numpy(object)
+
+
+mlflow.models.set_model(SavedModelPredictor())

@@ -1,0 +1,341 @@
+"""The MLflow model registry: versions, aliases, and what each version carries.
+
+    models:/<name>/<version>/artifacts/saved_model/   as TensorFlow Serving loads it
+    models:/<name>/<version>/artifacts/evidence/      blessing.json, metrics.parquet, schema.pbtxt,
+                                                      sample.json
+
+Aliases: `champion` is what is served, `previous` what was before it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlproject.errors import RegistryError, closest
+from mlproject.settings import Settings
+from mlproject.tracking import TAG, connect, translate_mlflow_errors
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION_ALIAS, PREVIOUS_ALIAS = "champion", "previous"
+TRAIN_TAG, BASELINE_TAG = f"{TAG}train_fingerprint", f"{TAG}baseline_version"
+REGISTER_TAG, BLESSING_TAG = f"{TAG}fingerprint", "blessing"
+SAVED_MODEL, EVIDENCE = "saved_model", "evidence"
+SAMPLE_FILE = "sample.json"
+
+
+@dataclass(frozen=True)
+class VersionInfo:
+    """A version of a registered model.
+
+    Attributes:
+        name: The registered model.
+        version: Its number.
+        tags: Its tags.
+        run_id: The MLflow run that made it.
+    """
+
+    name: str
+    version: int
+    tags: Mapping[str, str]
+    run_id: str | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """An input column of the model's signature.
+
+    Attributes:
+        name: The raw feature.
+        type: `int`, `float` or `string`.
+    """
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What to register.
+
+    Attributes:
+        name: The registered model.
+        saved_model: The SavedModel's folder.
+        evidence: Files to keep with the version.
+        columns: The signature's inputs; each may be missing.
+        sample: A raw row, the version's input example.
+        run_id: The MLflow run that the model belongs to.
+        tags: Tags of the version; must hold the fingerprint (`benison.fingerprint`).
+        description: Shown in MLflow.
+    """
+
+    name: str
+    saved_model: Path
+    evidence: tuple[Path, ...]
+    columns: tuple[Column, ...]
+    sample: Mapping[str, Any]
+    run_id: str
+    tags: Mapping[str, str]
+    description: str
+
+
+class Registry:
+    """The model registry behind the tracking URI.
+
+    Args:
+        settings: The platform's settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: MlflowClient = connect(settings)
+
+    def champion(self, name: str) -> VersionInfo | None:
+        """The version with the alias `champion`, or None."""
+        return self._by_alias(name, CHAMPION_ALIAS)
+
+    def exists(self, name: str, number: int) -> bool:
+        """True where the registered model has this version."""
+        return any(v.version == number for v in self.versions(name))
+
+    def versions(self, name: str) -> list[VersionInfo]:
+        """Every version of a registered model, oldest first; empty if there is no such model."""
+        with self._translate(f"Reading the versions of '{name}'"):
+            found = self._client.search_model_versions(f"name='{name}'")
+        return sorted((_info(v) for v in found), key=lambda v: v.version)
+
+    def resolve(self, reference: str) -> VersionInfo:
+        """The version that `MODEL`, `MODEL@alias` or `MODEL/version` means.
+
+        Args:
+            reference: `taxi` (its champion), `taxi@champion` or `taxi/3`.
+
+        Raises:
+            RegistryError: No such model, alias or version; the closest names are offered.
+        """
+        name, alias, number = parse_reference(reference)
+        versions = self.versions(name)
+        if not versions:
+            with self._translate("Reading the registered models"):
+                names = [m.name for m in self._client.search_registered_models()]
+            raise RegistryError(
+                "There is no such registered model, or it has no version",
+                received=name,
+                expected=closest(name, names),
+                next_step="train it: `benison train PROJECT`",
+            )
+        if number is not None:
+            for found in versions:
+                if found.version == number:
+                    return found
+            raise RegistryError(
+                f"The registered model '{name}' has no such version",
+                received=str(number),
+                expected="one of " + ", ".join(str(v.version) for v in versions),
+            )
+        found_by_alias = self._by_alias(name, alias or CHAMPION_ALIAS)
+        if found_by_alias is None:
+            with self._translate(f"Reading the aliases of '{name}'"):
+                aliases = list(self._client.get_registered_model(name).aliases)
+            raise RegistryError(
+                f"The registered model '{name}' has no version with that alias",
+                received=alias or CHAMPION_ALIAS,
+                expected=closest(alias or CHAMPION_ALIAS, aliases),
+                next_step="only a blessed version becomes champion; see `benison train`",
+            )
+        return found_by_alias
+
+    def register(self, registration: Registration) -> VersionInfo:
+        """Registers a model as a new version; gives the same version if asked again.
+
+        Args:
+            registration: What to register. A version with its fingerprint tag is taken as it is,
+                so a killed run that is started again makes no second one.
+        """
+        name = registration.name
+        with self._translate(f"Registering a version of '{name}'"):
+            for known in self.versions(name):
+                if known.tags.get(REGISTER_TAG) == registration.tags[REGISTER_TAG]:
+                    return known
+            source = self._log_model(registration)
+            self._make_model(name)
+            made = self._client.create_model_version(
+                name,
+                source=source,
+                run_id=registration.run_id,
+                tags=dict(registration.tags),
+                description=registration.description,
+            )
+            return _info(made)
+
+    def promote(self, version: VersionInfo) -> VersionInfo | None:
+        """Makes a version champion, and the champion before it `previous`.
+
+        Returns:
+            The champion before, or None.
+
+        Raises:
+            RegistryError: The version is not blessed.
+        """
+        if version.tags.get(BLESSING_TAG) != "BLESSED":
+            raise RegistryError(
+                f"Version {version.version} of '{version.name}' cannot become champion",
+                received=f"blessing {version.tags.get(BLESSING_TAG, '(none)')}",
+                expected="BLESSED",
+            )
+        before = self.champion(version.name)
+        if before is not None and before.version == version.version:
+            return self._by_alias(version.name, PREVIOUS_ALIAS)
+        with self._translate(f"Promoting version {version.version} of '{version.name}'"):
+            if before is not None:
+                self._client.set_registered_model_alias(
+                    version.name, PREVIOUS_ALIAS, str(before.version)
+                )
+            self._client.set_registered_model_alias(
+                version.name, CHAMPION_ALIAS, str(version.version)
+            )
+        return before
+
+    def download(self, version: VersionInfo, what: str, into: Path) -> Path:
+        """Copies a folder or file of a version's artifacts.
+
+        Args:
+            version: The version.
+            what: `saved_model`, `evidence/sample.json`, ...
+            into: An existing folder.
+
+        Returns:
+            The copy's path.
+
+        Raises:
+            RegistryError: The version's artifacts are gone.
+        """
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        uri = f"models:/{version.name}/{version.version}/artifacts/{what}"
+        try:
+            copied = Path(
+                download_artifacts(
+                    artifact_uri=uri,
+                    dst_path=str(into),
+                    tracking_uri=self._settings.tracking_uri,
+                    registry_uri=self._settings.tracking_uri,
+                )
+            )
+        except (MlflowException, OSError) as err:
+            raise RegistryError(
+                f"Fetching version {version.version} of '{version.name}' failed",
+                received=f"{what}: {(str(err).splitlines() or [''])[0][:200]}",
+                expected="the artifacts that were registered with it",
+                next_step="restore MLflow's artifact store, or serve another version",
+            ) from err
+        if not copied.exists():
+            raise RegistryError(
+                f"Fetching version {version.version} of '{version.name}' failed",
+                received=f"no {what} among its artifacts",
+            )
+        return copied
+
+    def sample(self, version: VersionInfo) -> dict[str, Any]:
+        """The raw row that the version was registered with."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = self.download(version, f"{EVIDENCE}/{SAMPLE_FILE}", Path(folder))
+            return dict(json.loads(file.read_text(encoding="utf-8")))
+
+    def _by_alias(self, name: str, alias: str) -> VersionInfo | None:
+        from mlflow.exceptions import MlflowException
+
+        with self._translate(f"Reading the alias '{alias}' of '{name}'"):
+            try:
+                return _info(self._client.get_model_version_by_alias(name, alias))
+            except MlflowException as err:
+                if err.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
+
+    def _make_model(self, name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as err:
+            if err.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _log_model(self, registration: Registration) -> str:
+        """Logs the model to its run; returns the model's URI. Cleans up if it fails."""
+        import mlflow
+        import pandas as pd
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, Schema
+
+        types = {"int": "long", "float": "double", "string": "string"}
+        signature = ModelSignature(
+            inputs=Schema(
+                [ColSpec(types[c.type], c.name, required=False) for c in registration.columns]
+            ),
+            outputs=Schema([ColSpec("float", "predictions")]),
+        )
+        known = {c.name for c in registration.columns}
+        sample = {n: [v] for n, v in registration.sample.items() if n in known}
+        with tempfile.TemporaryDirectory() as folder:
+            evidence = Path(folder) / EVIDENCE
+            evidence.mkdir()
+            for file in registration.evidence:
+                shutil.copy(file, evidence / file.name)
+            text = json.dumps(dict(registration.sample), indent=1)
+            (evidence / SAMPLE_FILE).write_text(text, encoding="utf-8")
+            logged = mlflow.pyfunc.log_model(
+                name=registration.name,
+                python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+                artifacts={SAVED_MODEL: str(registration.saved_model), EVIDENCE: str(evidence)},
+                signature=signature,
+                input_example=pd.DataFrame(sample) if sample else None,
+                pip_requirements=[
+                    f"{package}=={installed(package)}"
+                    for package in ("mlflow", "tensorflow", "numpy", "pandas")
+                ],
+                run_id=registration.run_id,
+            )
+        return str(logged.model_uri)
+
+    def _translate(self, doing: str) -> Any:
+        return translate_mlflow_errors(doing, self._settings)
+
+
+def parse_reference(reference: str) -> tuple[str, str | None, int | None]:
+    """Splits `MODEL`, `MODEL@alias` or `MODEL/version`.
+
+    Returns:
+        Name, alias or None, version or None.
+
+    Raises:
+        RegistryError: The reference is none of these.
+    """
+    name, at, alias = reference.partition("@")
+    if at and name and alias and "/" not in name:
+        return name, alias, None
+    name, slash, number = reference.partition("/")
+    if name and slash and number.isdigit() and "@" not in name:
+        return name, None, int(number)
+    if name and not slash and not at:
+        return name, None, None
+    raise RegistryError(
+        "Reading the model's name failed",
+        received=reference,
+        expected="MODEL, MODEL@alias or MODEL/version, such as taxi@champion or taxi/3",
+    )
+
+
+def _info(found: ModelVersion) -> VersionInfo:
+    return VersionInfo(found.name, int(found.version), dict(found.tags or {}), found.run_id)

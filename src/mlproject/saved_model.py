@@ -1,0 +1,225 @@
+"""The exported SavedModel: the model with its transform graph inside, so serving cannot skew.
+
+Signatures:
+
+    serving_default       one tensor `[batch]` for each raw feature -> `predictions`
+    serve_examples        `examples` `[batch] string`, serialized tf.train.Example -> `predictions`
+    transform_features    one tensor `[batch]` for each raw feature -> the transformed features
+
+A dense tensor has no place for a missing value, so the raw signatures take a stand-in for it:
+NaN (float), "" (string) and the least int64, -9223372036854775808 (int).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlproject.errors import ServingError, UserModuleError
+from mlproject.schema import serving_features
+from mlproject.transform import TransformGraph
+from mlproject.user_module import explain_user_error
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from tensorflow_metadata.proto.v0.schema_pb2 import Schema
+
+SIGNATURE = "serving_default"
+OUTPUT = "predictions"
+MISSING_INT = -(2**63)
+
+
+def export_saved_model(
+    model: Any,
+    graph: TransformGraph,
+    schema: Schema,
+    label: str,
+    out_dir: Path,
+    module_path: Path,
+) -> None:
+    """Exports a Keras model and the transform graph as one SavedModel.
+
+    Args:
+        model: The trained `keras.Model`; its inputs are named like outputs of the graph.
+        graph: The transform graph.
+        schema: The raw schema; features that are not in `SERVING` are no input.
+        label: The label among the graph's outputs; never an input.
+        out_dir: Folder to write.
+        module_path: The module file, for the messages.
+
+    Raises:
+        UserModuleError: The model's inputs are not among what the graph gives at serving.
+    """
+    import tensorflow as tf
+
+    specs = {n: graph.raw_specs[n] for n in serving_features(schema) if n in graph.raw_specs}
+    needed = _input_names(model)
+
+    def transform(features: Mapping[str, Any]) -> dict[str, Any]:
+        outputs = graph.apply({n: _to_raw(features[n], specs[n]) for n in specs})
+        outputs.pop(label, None)
+        return outputs
+
+    def predict(transformed: Mapping[str, Any]) -> dict[str, Any]:
+        _check_inputs(needed, transformed, module_path)
+        return {OUTPUT: model({n: transformed[n] for n in needed}, training=False)}
+
+    dense = {n: tf.TensorSpec([None], spec.dtype, name=n) for n, spec in specs.items()}
+
+    @tf.function(input_signature=[dense], autograph=False)
+    def serving_default(features: Any) -> Any:
+        return predict(transform(features))
+
+    @tf.function(input_signature=[dense], autograph=False)
+    def transform_features(features: Any) -> Any:
+        return transform(features)
+
+    serialized = tf.TensorSpec([None], tf.string, name="examples")
+
+    @tf.function(input_signature=[serialized], autograph=False)
+    def serve_examples(examples: Any) -> Any:
+        transformed = graph.apply(tf.io.parse_example(examples, specs))
+        return predict(transformed)
+
+    module = tf.Module()
+    # Plain tf.Variables and the loaded graph are tracked, not the Keras objects: a Session (and
+    # so TensorFlow Serving) cannot find the variables of a Keras 3 model that was saved whole.
+    module.weights = [variable.value for variable in model.variables]
+    module.transform = graph.trackable
+    try:
+        signatures = {
+            SIGNATURE: serving_default.get_concrete_function(),
+            "serve_examples": serve_examples.get_concrete_function(),
+            "transform_features": transform_features.get_concrete_function(),
+        }
+    except UserModuleError:
+        raise
+    except Exception as err:  # noqa: BLE001 - the model's own code is traced here
+        raise explain_user_error(err, module_path, "Tracing the model for serving") from err
+    tf.saved_model.save(module, str(out_dir), signatures=signatures)
+
+
+def _input_names(model: Any) -> list[str]:
+    """Names of the model's inputs: the keys of its input structure."""
+    structure = getattr(model, "_inputs_struct", None)
+    if isinstance(structure, dict):
+        return list(structure)
+    return [tensor.name for tensor in model.inputs]
+
+
+def _check_inputs(needed: list[str], given: Mapping[str, Any], module_path: Path) -> None:
+    missing = [name for name in needed if name not in given]
+    if missing:
+        raise UserModuleError(
+            f"The model of {module_path.name} cannot be served",
+            received=f"inputs {', '.join(missing)}, which need the label's or training-only columns"
+            " or are no output of preprocessing_fn",
+            expected=f"inputs among {', '.join(sorted(given))}",
+            next_step="build the model from these outputs of preprocessing_fn",
+        )
+
+
+def _to_raw(values: Any, spec: Any) -> Any:
+    """A dense `[batch]` tensor with stand-ins for missing, as the spec of tf.Transform wants it."""
+    import tensorflow as tf
+
+    if isinstance(spec, tf.io.FixedLenFeature):
+        return tf.reshape(values, [-1, *spec.shape])
+    if spec.dtype == tf.string:
+        present = tf.not_equal(values, "")
+    elif spec.dtype.is_floating:
+        present = tf.logical_not(tf.math.is_nan(values))
+    else:
+        present = tf.not_equal(values, tf.constant(MISSING_INT, spec.dtype))
+    rows = tf.where(present)
+    return tf.SparseTensor(
+        indices=tf.pad(rows, [[0, 0], [0, 1]]),
+        values=tf.boolean_mask(values, present),
+        dense_shape=[tf.shape(values, out_type=tf.int64)[0], 1],
+    )
+
+
+Predict = Callable[[Mapping[str, "np.ndarray"]], dict[str, "np.ndarray"]]
+
+
+@contextmanager
+def open_signature(model_dir: Path, signature: str = SIGNATURE) -> Iterator[Predict]:
+    """Loads a SavedModel as TensorFlow Serving does (a v1 Session) for calls of one signature.
+
+    Args:
+        model_dir: The SavedModel.
+        signature: Its signature.
+
+    Yields:
+        A function: input name -> array `[batch]`, to output name -> array.
+
+    Raises:
+        ServingError: The SavedModel does not load in a Session, or lacks the signature.
+    """
+    import tensorflow as tf
+
+    graph = tf.Graph()
+    with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
+        try:
+            meta = tf.compat.v1.saved_model.load(session, ["serve"], str(model_dir))
+        except (OSError, RuntimeError, ValueError, tf.errors.OpError) as err:
+            raise ServingError(
+                f"Loading the SavedModel {model_dir} failed",
+                received=" ".join(str(err).split())[:300],
+                expected="a SavedModel that a TensorFlow Session can load",
+            ) from err
+        if signature not in meta.signature_def:
+            raise ServingError(
+                f"The SavedModel {model_dir} has no signature '{signature}'",
+                received=", ".join(sorted(meta.signature_def)),
+            )
+        definition = meta.signature_def[signature]
+        inputs = {name: info.name for name, info in definition.inputs.items()}
+        outputs = {name: info.name for name, info in definition.outputs.items()}
+
+        def predict(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            feed = {tensor: arrays[name] for name, tensor in inputs.items()}
+            return dict(session.run(outputs, feed))
+
+        predict.input_names = tuple(inputs)  # type: ignore[attr-defined]
+        yield predict
+
+
+def load_test(model_dir: Path) -> None:
+    """Loads a SavedModel in a Session, so that what cannot be served is found at once.
+
+    Raises:
+        ServingError: It does not load.
+    """
+    with open_signature(model_dir):
+        pass
+
+
+def raw_arrays(batch: pa.RecordBatch, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Columns of Examples as the raw signatures take them, stand-ins for missing values.
+
+    Args:
+        batch: Rows of Examples.
+        names: The signature's inputs.
+
+    Returns:
+        Input -> array `[rows]`: int64, float32 or bytes objects.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    arrays: dict[str, np.ndarray] = {}
+    for name in names:
+        column = batch.column(batch.schema.get_field_index(name))
+        if pa.types.is_integer(column.type):
+            arrays[name] = column.fill_null(MISSING_INT).to_numpy(zero_copy_only=False)
+        elif pa.types.is_floating(column.type):
+            filled = column.fill_null(float("nan")).to_numpy(zero_copy_only=False)
+            arrays[name] = filled.astype(np.float32)
+        else:
+            filled = column.cast(pa.binary()).fill_null(b"")
+            arrays[name] = filled.to_numpy(zero_copy_only=False)
+    return arrays

@@ -1,0 +1,140 @@
+"""The Schema: inferred from the statistics, or the project's reviewed file.
+
+The artifact:
+
+    schema.pbtxt     a TensorFlow Metadata Schema with the environments TRAINING and SERVING
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlproject.errors import ConfigError, DataError, closest
+
+if TYPE_CHECKING:
+    from tensorflow_metadata.proto.v0.schema_pb2 import Schema
+    from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList
+
+SCHEMA_FILE = "schema.pbtxt"
+TRAINING, SERVING = "TRAINING", "SERVING"
+
+
+def infer_schema(statistics: Iterable[DatasetFeatureStatisticsList]) -> Schema:
+    """Infers a schema that every given split obeys.
+
+    A feature that a row may lack keeps no fixed shape, so that tf.Transform sees it as sparse.
+
+    Args:
+        statistics: Statistics of the splits, the train split first.
+    """
+    import tensorflow_data_validation as tfdv
+
+    first, *others = statistics
+    schema = tfdv.infer_schema(first, infer_feature_shape=True)
+    for other in others:
+        schema = tfdv.update_schema(schema, other)
+    return schema
+
+
+def parse_schema(text: str, origin: str) -> Schema:
+    """Parses the text of a `schema.pbtxt`.
+
+    Raises:
+        ConfigError: The text is not a Schema.
+    """
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0.schema_pb2 import Schema
+
+    try:
+        return text_format.Parse(text, Schema())
+    except text_format.ParseError as err:
+        raise ConfigError(
+            f"Reading the schema {origin} failed",
+            received=str(err),
+            expected="a tensorflow.metadata.v0.Schema in protobuf text format",
+        ) from err
+
+
+def read_schema(file: Path) -> Schema:
+    """Reads a `schema.pbtxt`.
+
+    Raises:
+        ConfigError: The file is missing or not a Schema.
+    """
+    try:
+        return parse_schema(file.read_text(encoding="utf-8"), str(file))
+    except (OSError, UnicodeDecodeError) as err:
+        raise ConfigError(
+            "Reading the reviewed schema failed",
+            received=str(err),
+            expected="a schema.pbtxt",
+            next_step="set `schema.path` in project.yaml, or leave it out to infer a schema",
+        ) from err
+
+
+def write_schema(schema: Schema, out_dir: Path) -> None:
+    """Writes `schema.pbtxt` in a folder."""
+    from google.protobuf import text_format
+
+    text = text_format.MessageToString(schema)
+    (out_dir / SCHEMA_FILE).write_text(text, encoding="utf-8")
+
+
+def set_environments(schema: Schema, training_only: Iterable[str]) -> Schema:
+    """A copy of the schema with `TRAINING` and `SERVING`, where some features are not served.
+
+    Args:
+        schema: A schema, with or without environments.
+        training_only: Features that exist in training only.
+
+    Raises:
+        ConfigError: A feature is not in the schema.
+    """
+    result = type(schema)()
+    result.CopyFrom(schema)
+    for name in (TRAINING, SERVING):
+        if name not in result.default_environment:
+            result.default_environment.append(name)
+    features = {feature.name: feature for feature in result.feature}
+    for name in training_only:
+        if name not in features:
+            raise ConfigError(
+                "Marking the training-only columns failed",
+                received=f"schema.training_only: {name}",
+                expected=f"a column of the data ({closest(name, features)})",
+                next_step="mend `schema.training_only` in project.yaml",
+            )
+        if SERVING not in features[name].not_in_environment:
+            features[name].not_in_environment.append(SERVING)
+    return result
+
+
+def serving_features(schema: Schema) -> tuple[str, ...]:
+    """Names of the features that exist at serving, in the schema's order."""
+    return tuple(
+        feature.name
+        for feature in schema.feature
+        if SERVING not in feature.not_in_environment
+        and (not feature.in_environment or SERVING in feature.in_environment)
+    )
+
+
+def feature_specs(schema: Schema) -> dict[str, object]:
+    """Feature -> `tf.io.FixedLenFeature` (always there) or `tf.io.VarLenFeature` (may be missing).
+
+    Raises:
+        DataError: The schema describes features that tf.Transform cannot read.
+    """
+    from tensorflow_transform.tf_metadata import schema_utils
+
+    try:
+        return dict(schema_utils.schema_as_feature_spec(schema).feature_spec)
+    except ValueError as err:
+        raise DataError(
+            "Reading the schema's features failed",
+            received=str(err),
+            expected="features with a type, and a shape only where presence.min_fraction is 1",
+            next_step="mend the reviewed schema",
+        ) from err

@@ -1,0 +1,94 @@
+"""Where the platform keeps things on this machine: read once from the environment, at the edge.
+
+project.yaml holds no host, no path of a machine and no secret; these do.
+
+| variable | meaning | default |
+| --- | --- | --- |
+| `BENISON_HOME` | folder of everything local | nearest `.benison` upward, else `./.benison` |
+| `BENISON_PIPELINE_ROOT` | artifacts of the steps | `<home>/pipeline` |
+| `BENISON_SERVING_ROOT` | base paths of exported models | `<home>/serving` |
+| `MLFLOW_TRACKING_URI` | MLflow's store or server | `sqlite:///<home>/mlflow.db` |
+| `PREFECT_API_URL` | Prefect's server | an embedded one, for the length of a run |
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlproject.errors import ConfigError
+
+HOME_FOLDER = ".benison"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The platform's settings on this machine.
+
+    Attributes:
+        home: Folder of everything local (databases, logs, artifacts).
+        pipeline_root: Artifacts of the steps, `<step>/<fingerprint>/`.
+        serving_root: Base paths of exported models, `<model>/<version>/`.
+        tracking_uri: MLflow's tracking URI.
+        artifact_root: Where MLflow keeps artifacts, when the store is a local database.
+        prefect_api_url: URL of a running Prefect server, or None for the embedded one.
+    """
+
+    home: Path
+    pipeline_root: Path
+    serving_root: Path
+    tracking_uri: str
+    artifact_root: Path
+    prefect_api_url: str | None
+
+    @property
+    def tracking_is_local(self) -> bool:
+        """True where MLflow's store is a database file on this machine, with no server."""
+        return self.tracking_uri.startswith("sqlite:")
+
+
+def find_home(start: Path) -> Path:
+    """The nearest `.benison` folder from `start` upward, or a new one in `start`."""
+    for folder in (start, *start.parents):
+        if (folder / HOME_FOLDER).is_dir():
+            return folder / HOME_FOLDER
+    return start / HOME_FOLDER
+
+
+def read_settings(environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Settings:
+    """Reads the settings from the environment; creates nothing.
+
+    Args:
+        environ: Variables to read; the process's by default.
+        cwd: Folder that relative paths and the search for a home start from.
+
+    Raises:
+        ConfigError: A root is a URI of a scheme that this machine cannot write.
+    """
+    env = os.environ if environ is None else environ
+    here = (cwd or Path.cwd()).resolve()
+    home = here / env["BENISON_HOME"] if env.get("BENISON_HOME") else find_home(here)
+    return Settings(
+        home=home,
+        pipeline_root=_local(env, "BENISON_PIPELINE_ROOT", here, home / "pipeline"),
+        serving_root=_local(env, "BENISON_SERVING_ROOT", here, home / "serving"),
+        tracking_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
+        artifact_root=home / "mlartifacts",
+        prefect_api_url=env.get("PREFECT_API_URL") or None,
+    )
+
+
+def _local(env: Mapping[str, str], name: str, here: Path, default: Path) -> Path:
+    value = env.get(name)
+    if not value:
+        return default
+    if "://" in value and not value.startswith("file://"):
+        raise ConfigError(
+            f"Reading the setting {name} failed",
+            received=value,
+            expected="a folder on this machine, or a file:// URI",
+            next_step=f"set {name} to a local folder, or leave it out for {default}",
+        )
+    return here / value.removeprefix("file://")

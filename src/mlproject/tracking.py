@@ -1,0 +1,312 @@
+"""MLflow tracking: one run for a pipeline, one nested run for each step.
+
+Only the client is used, never MLflow's global active run, so that threads and Prefect's tasks
+cannot mix runs up. Every failure of the server leaves here as one TrackingError.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlproject.errors import TrackingError
+from mlproject.record import FIGURES, Record
+from mlproject.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PING_TIMEOUT_S = 5.0
+TAG = "benison."
+STEP_TAG, FINGERPRINT_TAG = f"{TAG}step", f"{TAG}fingerprint"
+ROOT_TAG = f"{TAG}pipeline_root"
+
+
+def quiet_environment() -> dict[str, str]:
+    """Settings that keep MLflow offline and its failures short; the user's own win."""
+    return {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "1",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "GIT_PYTHON_REFRESH": "quiet",
+    }
+
+
+def connect(settings: Settings) -> MlflowClient:
+    """A client of the tracking store that answered.
+
+    Raises:
+        TrackingError: The server does not answer, or the store cannot be opened.
+    """
+    for name, value in quiet_environment().items():
+        os.environ.setdefault(name, value)
+    if settings.tracking_uri.startswith(("http://", "https://")):
+        _ping(settings.tracking_uri)
+    elif settings.tracking_is_local:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    with translate_mlflow_errors("Opening MLflow's store", settings):
+        from mlflow import MlflowClient, set_registry_uri, set_tracking_uri
+
+        # Code that MLflow runs by itself (model loading, artifact download) reads the globals.
+        set_tracking_uri(settings.tracking_uri)
+        set_registry_uri(settings.tracking_uri)
+        return MlflowClient(settings.tracking_uri, settings.tracking_uri)
+
+
+@contextmanager
+def translate_mlflow_errors(doing: str, settings: Settings) -> Iterator[None]:
+    """Turns what MLflow and its HTTP client raise into one TrackingError."""
+    import requests
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, requests.RequestException, SQLAlchemyError) as err:
+        first = str(err).strip().splitlines() or [""]
+        raise TrackingError(
+            f"{doing} failed",
+            received=f"{shown_uri(settings.tracking_uri)}: {first[0][:300]}",
+            expected="a tracking server or store that answers",
+            next_step="check MLFLOW_TRACKING_URI and the server, then run again: finished steps "
+            "are kept",
+        ) from err
+
+
+def shown_uri(uri: str) -> str:
+    """A URI without the user and password that may stand in it."""
+    scheme, separator, rest = uri.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+
+
+class Tracker:
+    """Writes runs to MLflow.
+
+    Args:
+        settings: The platform's settings.
+        experiment: The experiment's name; made if it does not exist.
+    """
+
+    def __init__(self, settings: Settings, experiment: str) -> None:
+        self._settings = settings
+        self.client = connect(settings)
+        with self._translate("Opening the MLflow experiment"):
+            found = self.client.get_experiment_by_name(experiment)
+            if found is not None:
+                self.experiment_id = found.experiment_id
+            else:
+                location = settings.artifact_root / experiment if settings.tracking_is_local else None
+                self.experiment_id = self.client.create_experiment(
+                    experiment, artifact_location=location.as_uri() if location else None
+                )
+
+    def start_run(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
+        """Starts a run.
+
+        Args:
+            name: The run's name.
+            tags: Tags of the run.
+            parent: The parent's run id; None for a run at the top.
+
+        Returns:
+            The run's id.
+        """
+        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_USER
+
+        every = {MLFLOW_RUN_NAME: name, MLFLOW_USER: _user(), **tags}
+        if parent:
+            every[MLFLOW_PARENT_RUN_ID] = parent
+        with self._translate("Starting an MLflow run"):
+            run = self.client.create_run(self.experiment_id, tags=every)
+            return str(run.info.run_id)
+
+    def finish_run(self, run_id: str, status: str, tags: Mapping[str, str] | None = None) -> None:
+        """Ends a run as `FINISHED`, `FAILED` or `KILLED`, with last tags."""
+        with self._translate("Ending an MLflow run"):
+            if tags:
+                self.set_tags(run_id, tags)
+            self.client.set_terminated(run_id, status)
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Sets tags of a run."""
+        from mlflow.entities import RunTag
+
+        with self._translate("Tagging an MLflow run"):
+            values = [RunTag(name, str(value)[:5000]) for name, value in tags.items()]
+            self.client.log_batch(run_id, tags=values)
+
+    def log_record(self, run_id: str, folder: Path) -> None:
+        """Logs an artifact's record and figures to a run.
+
+        Args:
+            run_id: The run.
+            folder: The artifact's folder.
+        """
+        from mlflow.entities import Metric, Param, RunTag
+
+        record = Record.read(folder)
+        now = int(time.time() * 1000)
+        metrics = [Metric(name, value, now, 0) for name, value in record.metrics.items()]
+        metrics += [
+            Metric(name, value, now, step)
+            for name, values in record.curves.items()
+            for step, value in enumerate(values)
+        ]
+        with self._translate("Logging to MLflow"):
+            for start in range(0, max(len(metrics), 1), 1000):
+                self.client.log_batch(
+                    run_id,
+                    metrics=metrics[start : start + 1000],
+                    params=[Param(n, str(v)) for n, v in record.params.items()][:100],
+                    tags=[RunTag(n, str(v)[:5000]) for n, v in record.tags.items()],
+                )
+            self._log_datasets(run_id, record)
+            for name, rows in record.tables.items():
+                if rows:
+                    columns = {c: [row[c] for row in rows] for c in rows[0]}
+                    self.client.log_table(run_id, columns, artifact_file=name)
+            if (folder / FIGURES).is_dir():
+                self.client.log_artifacts(run_id, str(folder / FIGURES))
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Logs last values of metrics to a run."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        with self._translate("Logging to MLflow"):
+            values = [Metric(name, value, now, 0) for name, value in metrics.items()]
+            self.client.log_batch(run_id, metrics=values)
+
+    def log_text(self, run_id: str, text: str, file: str) -> None:
+        """Logs a text as an artifact of a run."""
+        with self._translate("Logging to MLflow"):
+            self.client.log_text(run_id, text, file)
+
+    def close_orphans(self, pipeline_root: Path) -> None:
+        """Ends the runs that a killed process left `RUNNING` on this pipeline root.
+
+        Call it while the pipeline root is locked: then no live run can be among them.
+        """
+        with self._translate("Looking for runs of a killed process"):
+            orphans = self.client.search_runs(
+                [self.experiment_id],
+                f"attributes.status = 'RUNNING' and tags.`{ROOT_TAG}` = '{pipeline_root}'",
+            )
+            for run in orphans:
+                if run.info.run_id != os.environ.get("MLFLOW_RUN_ID"):
+                    self.client.set_terminated(run.info.run_id, "KILLED")
+
+    def run_link(self, run_id: str) -> str:
+        """Where to look at a run: a URL of the server, or of `benison ui` for a local store."""
+        base = shown_uri(self._settings.tracking_uri)
+        if not base.startswith("http"):
+            base = "http://127.0.0.1:5000"
+        return f"{base.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{run_id}"
+
+    def _log_datasets(self, run_id: str, record: Record) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+        from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+        inputs = [
+            DatasetInput(
+                Dataset(
+                    name=item.name,
+                    digest=item.digest[:36],
+                    source_type="local",
+                    source=json.dumps({"uri": item.uri}),
+                    schema=json.dumps(
+                        {
+                            "mlflow_colspec": [
+                                {"name": n, "type": _MLFLOW_TYPES[t], "required": False}
+                                for n, t in item.columns.items()
+                            ]
+                        }
+                    ),
+                    profile=json.dumps({"num_rows": item.rows}),
+                ),
+                [InputTag(MLFLOW_DATASET_CONTEXT, item.context)],
+            )
+            for item in record.datasets
+        ]
+        if inputs:
+            self.client.log_inputs(run_id, inputs)
+
+    def _translate(self, doing: str) -> Any:
+        return translate_mlflow_errors(doing, self._settings)
+
+
+_MLFLOW_TYPES = {"int": "long", "float": "double", "string": "string"}
+
+
+def code_tags(folder: Path) -> dict[str, str]:
+    """Tags that say which code ran: the platform's version, and the project's git commit."""
+    from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE
+
+    tags = {
+        f"{TAG}version": version("benison"),
+        MLFLOW_SOURCE_NAME: str(folder),
+        MLFLOW_SOURCE_TYPE: "PROJECT",
+    }
+    commit = git_commit(folder)
+    if commit:
+        tags[MLFLOW_GIT_COMMIT] = commit
+    return tags
+
+
+def git_commit(folder: Path) -> str | None:
+    """The git commit of a folder, with `-dirty` if it has changes; None outside git."""
+
+    def git(*args: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *args], capture_output=True, text=True, timeout=10, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return f"{commit}-dirty" if git("status", "--porcelain", "--", ".") else commit
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _ping(uri: str) -> None:
+    """Asks a server's health, three times within seconds, before a client would wait for minutes."""
+    import requests
+
+    problem = ""
+    for attempt in range(3):
+        if attempt:
+            time.sleep(attempt)
+        try:
+            answer = requests.get(f"{uri.rstrip('/')}/health", timeout=PING_TIMEOUT_S)
+            if answer.ok:
+                return
+            problem = f"HTTP {answer.status_code}"
+        except requests.RequestException as err:
+            problem = type(err).__name__
+    raise TrackingError(
+        "The MLflow server does not answer",
+        received=f"{shown_uri(uri)}: {problem}",
+        expected="an MLflow tracking server at MLFLOW_TRACKING_URI",
+        next_step="start it (`benison ui` runs one), or unset MLFLOW_TRACKING_URI to use the local "
+        "store",
+    )

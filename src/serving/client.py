@@ -1,0 +1,156 @@
+"""Ask a model server for predictions over TensorFlow Serving's REST API.
+
+A model takes every raw feature on each request; `serving.rows` tells what stands for those that
+a row leaves out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from mlproject.errors import ServingError, closest
+from serving.rows import InputSpec, complete_row, shorten
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["InputSpec", "complete_row", "input_specs", "predict_rest"]
+
+ROWS_PER_REQUEST = 1_000
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def predict_rest(
+    base_url: str,
+    model: str,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    version: int | None = None,
+    signature_name: str = "serving_default",
+    timeout_s: float = 30.0,
+) -> list[Any]:
+    """Get a prediction for each row.
+
+    Args:
+        base_url: The server's REST URL, `http://127.0.0.1:8501`.
+        model: The model's name on the server.
+        rows: The raw features by name; features left out, or None, are sent as missing.
+        version: The model version, or None for the one that the server serves.
+        signature_name: The signature to call.
+        timeout_s: The time each request may take.
+
+    Returns:
+        One prediction per row: a value, or a dict by output name when there are several outputs.
+
+    Raises:
+        ServingError: The server is not there or refused, or a row does not fit the model.
+    """
+    import httpx
+
+    if not rows:
+        return []
+    base = base_url.rstrip("/")
+    url = f"{base}/v1/models/{quote(model, safe='')}"
+    if version is not None:
+        url += f"/versions/{version}"
+    # A proxy from the environment must not stand between this machine and itself.
+    trust_env = urlsplit(base).hostname not in _LOOPBACK
+    with httpx.Client(timeout=timeout_s, trust_env=trust_env) as http:
+        metadata = _request(http, "GET", f"{url}/metadata", model)
+        inputs = input_specs(metadata, signature_name)
+        predictions: list[Any] = []
+        for start in range(0, len(rows), ROWS_PER_REQUEST):
+            chunk = rows[start : start + ROWS_PER_REQUEST]
+            body = {
+                "signature_name": signature_name,
+                "instances": [
+                    complete_row(row, inputs, where=f"Row {start + number}")
+                    for number, row in enumerate(chunk)
+                ],
+            }
+            answer = _request(http, "POST", f"{url}:predict", model, body)
+            part = answer.get("predictions")
+            if not isinstance(part, list) or len(part) != len(chunk):
+                raise ServingError(
+                    f"The model server at {base} gave no prediction for some rows",
+                    received=f"{len(part) if isinstance(part, list) else 'no'} predictions",
+                    expected=f"{len(chunk)} predictions",
+                )
+            predictions.extend(part)
+    return predictions
+
+
+def input_specs(metadata: Mapping[str, Any], signature_name: str) -> dict[str, InputSpec]:
+    """Read a signature's inputs from a server's answer to `/metadata`.
+
+    Raises:
+        ServingError: The model has no such signature, or the answer is not a model's metadata.
+    """
+    try:
+        signatures = metadata["metadata"]["signature_def"]["signature_def"]
+        names = [name for name in signatures if not name.startswith("__")]
+        if signature_name not in names:
+            raise ServingError(
+                "Finding the model's signature failed",
+                received=f"'{signature_name}'",
+                expected=closest(signature_name, names),
+            )
+        return {
+            name: InputSpec(info["dtype"], _row_shape(info["tensor_shape"]))
+            for name, info in signatures[signature_name]["inputs"].items()
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as err:
+        raise ServingError(
+            "Reading the model's metadata failed",
+            received=shorten(metadata),
+            expected="TensorFlow Serving's metadata with a signature_def",
+            next_step="check that the URL is a model server's",
+        ) from err
+
+
+def _row_shape(tensor_shape: Mapping[str, Any]) -> tuple[int, ...] | None:
+    if tensor_shape.get("unknown_rank"):
+        return None
+    return tuple(int(dim["size"]) for dim in tensor_shape.get("dim", []))[1:]
+
+
+def _request(
+    http: httpx.Client, method: str, url: str, model: str, body: Any = None
+) -> dict[str, Any]:
+    import httpx
+
+    # Python's own writer and reader: they know NaN, which the missing-value convention needs.
+    content = None if body is None else json.dumps(body).encode()
+    try:
+        response = http.request(method, url, content=content)
+    except httpx.TimeoutException as err:
+        raise ServingError(
+            f"The model server did not answer in time at {url}",
+            received=str(err) or type(err).__name__,
+            next_step="give it more time, or send fewer rows",
+        ) from err
+    except (httpx.HTTPError, httpx.InvalidURL) as err:
+        raise ServingError(
+            f"No model server answers at {url}",
+            received=str(err),
+            expected="a running model server",
+            next_step=f"start one with: benison serve {model}",
+        ) from err
+    try:
+        answer = json.loads(response.content)
+    except ValueError:
+        answer = None
+    if response.status_code == 200 and isinstance(answer, dict):
+        return answer
+    error = answer.get("error") if isinstance(answer, dict) else None
+    raise ServingError(
+        f"The model server refused {method} {url} with status {response.status_code}",
+        received=str(error) if error else shorten(response.text),
+        next_step=f"is it the right server? benison serve {model} starts one"
+        if response.status_code == 404 or error is None
+        else None,
+    )

@@ -1,0 +1,137 @@
+"""Export a SavedModel into the folder a model server polls: `<base_path>/<version>/`."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from mlproject.errors import ServingError
+
+SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
+_CHUNK_BYTES = 1 << 20
+
+
+def export_version(saved_model_dir: Path, base_path: Path, version: int) -> Path:
+    """Copy a SavedModel to `<base_path>/<version>/` so that no server ever sees half of it.
+
+    The copy is written to a hidden folder beside its target (a server looks at numeric names
+    only) and renamed at the end. Exporting the same content twice changes nothing.
+
+    Args:
+        saved_model_dir: The SavedModel: `saved_model.pb`, `variables/`, `assets/`.
+        base_path: The model's folder, one sub-folder per version; created if it is not there.
+        version: The version number, 1 or more.
+
+    Returns:
+        The folder of the version.
+
+    Raises:
+        ServingError: The source is no SavedModel, other content already has this version, or
+            the copy failed (nothing half-written is left).
+    """
+    saved_model_dir, base_path = Path(saved_model_dir), Path(base_path)
+    if version < 1:
+        raise ServingError(
+            "Exporting a model version failed",
+            received=f"version {version}",
+            expected="a whole number of 1 or more",
+        )
+    _require_saved_model(saved_model_dir)
+    target = base_path / str(version)
+    if target.exists():
+        return _same_or_refuse(saved_model_dir, target)
+    aside = base_path / f".exporting-{version}-{uuid.uuid4().hex}"
+    try:
+        base_path.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(saved_model_dir, aside)
+        _flush_to_disk(aside)
+        aside.rename(target)
+    except OSError as err:  # shutil.Error is an OSError too
+        if err.errno in (errno.ENOTEMPTY, errno.EEXIST) and target.exists():
+            # Another process exported this version between our look and our rename.
+            return _same_or_refuse(saved_model_dir, target)
+        raise ServingError(
+            f"Exporting version {version} to {target} failed",
+            received=str(err),
+            expected=f"a folder that can be written, with room for {saved_model_dir}",
+            next_step="free or choose another place, then export again; nothing was left behind",
+        ) from err
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return target
+
+
+def saved_model_digest(saved_model_dir: Path) -> str:
+    """Digest a SavedModel's content.
+
+    Args:
+        saved_model_dir: The SavedModel.
+
+    Returns:
+        The SHA-256, in hex, over the sorted relative paths and the contents of all files. Empty
+        folders do not count: object stores lose them.
+
+    Raises:
+        ServingError: The folder is no SavedModel, or cannot be read.
+    """
+    saved_model_dir = Path(saved_model_dir)
+    _require_saved_model(saved_model_dir)
+    digest = hashlib.sha256()
+    try:
+        files = {
+            path.relative_to(saved_model_dir).as_posix(): path for path in _files(saved_model_dir)
+        }
+        for name in sorted(files):
+            # Lengths stand before names and contents, so that no two trees read the same.
+            encoded = name.encode()
+            digest.update(len(encoded).to_bytes(8, "big") + encoded)
+            digest.update(files[name].stat().st_size.to_bytes(8, "big"))
+            with files[name].open("rb") as stream:
+                while chunk := stream.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+    except OSError as err:
+        raise ServingError(
+            f"Reading the SavedModel {saved_model_dir} failed", received=str(err)
+        ) from err
+    return digest.hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _require_saved_model(folder: Path) -> None:
+    if any((folder / name).is_file() for name in SAVED_MODEL_FILES):
+        return
+    raise ServingError(
+        "Reading a SavedModel failed",
+        received=f"{folder}, {'which holds no saved_model.pb' if folder.is_dir() else 'no folder'}",
+        expected="a folder with saved_model.pb",
+        next_step="export the model again (Keras: model.export(path))",
+    )
+
+
+def _same_or_refuse(source: Path, target: Path) -> Path:
+    _require_saved_model(target)
+    if saved_model_digest(source) == saved_model_digest(target):
+        return target
+    raise ServingError(
+        f"Version {target.name} is already exported with other content",
+        received=str(source),
+        expected=f"the content of {target}, or a version number that is not taken",
+        next_step="export under a new version number: a served version never changes",
+    )
+
+
+def _flush_to_disk(folder: Path) -> None:
+    """Flush the files, so that a crash after the rename cannot leave a version of empty files."""
+    for path in _files(folder):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
