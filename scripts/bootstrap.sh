@@ -86,17 +86,6 @@ check_disk() {
   fi
 }
 
-# TensorFlow Data Validation 1.16 wants pyfarmhash < 0.4, which has no wheel for Linux.
-check_compiler() {
-  local include
-  include=$("$1" -c 'import sysconfig; print(sysconfig.get_path("include"))')
-  if ! command -v g++ >/dev/null || [[ ! -f $include/Python.h ]]; then
-    stop 'a C++ compiler and the headers of Python are needed to build pyfarmhash.' \
-      "Received: g++ at '$(command -v g++)', headers in $include: $(ls "$include/Python.h" 2>&1)" \
-      "Debian and Ubuntu: apt install g++ python$WANTED-dev"
-  fi
-}
-
 make_venv() {
   local python
   python=$(find_python)
@@ -104,7 +93,6 @@ make_venv() {
   "$python" -c 'import ensurepip, venv' 2>/dev/null || stop \
     "$python has no venv module." \
     "Debian and Ubuntu keep it apart: apt install python$WANTED-venv"
-  check_compiler "$python"
   say "making $VENV with $python"
   "$python" -m venv --clear "$VENV"
 }
@@ -125,7 +113,7 @@ say "installing $uv_pin"
 
 say 'installing requirements.lock (about 1 GB to fetch the first time)'
 # The lock is also the constraint for what builds its source-only packages (dill,
-# google-apitools, pyfarmhash).
+# google-apitools), which are pure Python: nothing here needs a compiler.
 "$VENV/bin/uv" pip sync --python "$VENV/bin/python" --require-hashes --compile-bytecode \
   --build-constraints requirements.lock requirements.lock
 say 'installing this project, editable'

@@ -7,10 +7,10 @@ rest must run. The one input from outside is the champion that the candidate is 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mlproject.artifacts import Artifact, ArtifactStore, fingerprint
 from mlproject.config import Project
@@ -35,6 +35,16 @@ STEP_VERSIONS: Mapping[str, int] = {
 }
 STEPS = tuple(STEP_VERSIONS)
 ONLY_IF_BLESSED = ("register", "export", "serve")
+
+
+class Champions(Protocol):
+    """Where the plan asks for registered versions (the model registry)."""
+
+    def champion(self, name: str) -> VersionInfo | None:
+        """The champion of a registered model, or None."""
+
+    def version(self, name: str, number: int) -> VersionInfo | None:
+        """A version of a registered model, or None."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,7 @@ def ingest_request(project: Project) -> IngestRequest:
 def make_plan(
     project: Project,
     store: ArtifactStore,
-    find_champion: Callable[[str], VersionInfo | None],
+    registry: Champions,
     serving_root: Path,
     *,
     force: bool = False,
@@ -130,7 +140,7 @@ def make_plan(
     Args:
         project: The project.
         store: The artifacts there are.
-        find_champion: Registered model -> champion, or None.
+        registry: Says which version is champion.
         serving_root: Where models are exported to.
         force: Run every step.
         from_step: Run this step and all after it, cached or not.
@@ -176,9 +186,7 @@ def make_plan(
     )
     train = config.training.model_dump(mode="json")
     chain.add("train", ("transform", "schema"), {"code": reach_digest(source, ("run_fn",)), **train})
-    baseline, baseline_version = _baseline(
-        find_champion(config.name), chain.steps[-1].fingerprint
-    )
+    baseline = _baseline(registry, config.name, chain.steps[-1].fingerprint)
     chain.add(
         "evaluate",
         ("train", "ingest", "transform"),
@@ -186,7 +194,7 @@ def make_plan(
             "slices": list(config.evaluation.slices),
             "min_slice_examples": config.evaluation.min_slice_examples,
             "label": config.training.label,
-            "baseline": baseline_version,
+            "baseline": baseline.version if baseline else None,
         },
     )
     thresholds = config.evaluation.model_dump(
@@ -223,17 +231,17 @@ class _Chain:
         self.steps.append(PlannedStep(name, key, chained, found, reason))
 
 
-def _baseline(champion: VersionInfo | None, train_key: str) -> tuple[VersionInfo | None, str]:
-    """The champion to compare with, and how it stands in the fingerprint.
+def _baseline(registry: Champions, name: str, train_key: str) -> VersionInfo | None:
+    """The version to compare the candidate with.
 
-    Where the candidate is itself the champion (nothing changed since it was promoted), its
-    evaluation against the champion of that time still stands.
+    Where the candidate is itself the champion (nothing changed since it was promoted), that is
+    the champion of that time, so that its evaluation still stands.
     """
-    if champion is None:
-        return None, ""
-    if champion.tags.get(TRAIN_TAG) == train_key:
-        return None, champion.tags.get(BASELINE_TAG, "")
-    return champion, str(champion.version)
+    champion = registry.champion(name)
+    if champion is None or champion.tags.get(TRAIN_TAG) != train_key:
+        return champion
+    before = champion.tags.get(BASELINE_TAG, "")
+    return registry.version(name, int(before)) if before else None
 
 
 def _schema_types(path: Path | None) -> tuple[tuple[str, str], ...]:

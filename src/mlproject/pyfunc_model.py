@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import mlflow
+import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 
@@ -26,7 +26,8 @@ class SavedModelPredictor(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self._signature = loaded.signatures["serving_default"]
         self._inputs = self._signature.structured_input_signature[1]
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+    # No type hints: MLflow would take them for the model's signature.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """Predictions for a data frame; columns left out, None and NaN are missing values.
 
         Args:

@@ -103,9 +103,9 @@ class Registry:
         """The version with the alias `champion`, or None."""
         return self._by_alias(name, CHAMPION_ALIAS)
 
-    def exists(self, name: str, number: int) -> bool:
-        """True where the registered model has this version."""
-        return any(v.version == number for v in self.versions(name))
+    def version(self, name: str, number: int) -> VersionInfo | None:
+        """A version of a registered model, or None."""
+        return next((v for v in self.versions(name) if v.version == number), None)
 
     def versions(self, name: str) -> list[VersionInfo]:
         """Every version of a registered model, oldest first; empty if there is no such model."""
@@ -134,9 +134,9 @@ class Registry:
                 next_step="train it: `benison train PROJECT`",
             )
         if number is not None:
-            for found in versions:
-                if found.version == number:
-                    return found
+            numbered = self.version(name, number)
+            if numbered is not None:
+                return numbered
             raise RegistryError(
                 f"The registered model '{name}' has no such version",
                 received=str(number),
@@ -274,9 +274,9 @@ class Registry:
 
     def _log_model(self, registration: Registration) -> str:
         """Logs the model to its run; returns the model's URI. Cleans up if it fails."""
-        import mlflow
+        import mlflow.pyfunc
         import pandas as pd
-        from mlflow.models import ModelSignature
+        from mlflow.models import Model, ModelSignature
         from mlflow.types import ColSpec, Schema
 
         types = {"int": "long", "float": "double", "string": "string"}
@@ -295,7 +295,9 @@ class Registry:
                 shutil.copy(file, evidence / file.name)
             text = json.dumps(dict(registration.sample), indent=1)
             (evidence / SAMPLE_FILE).write_text(text, encoding="utf-8")
-            logged = mlflow.pyfunc.log_model(
+            logged = Model.log(
+                artifact_path=None,
+                flavor=mlflow.pyfunc,
                 name=registration.name,
                 python_model=str(Path(__file__).with_name("pyfunc_model.py")),
                 artifacts={SAVED_MODEL: str(registration.saved_model), EVIDENCE: str(evidence)},

@@ -8,6 +8,7 @@ project.yaml holds no host, no path of a machine and no secret; these do.
 | `BENISON_PIPELINE_ROOT` | artifacts of the steps | `<home>/pipeline` |
 | `BENISON_SERVING_ROOT` | base paths of exported models | `<home>/serving` |
 | `MLFLOW_TRACKING_URI` | MLflow's store or server | `sqlite:///<home>/mlflow.db` |
+| `MLFLOW_RUN_ID`, `MLFLOW_EXPERIMENT_ID` | set by `mlflow run`: the run to log to | none |
 | `PREFECT_API_URL` | Prefect's server | an embedded one, for the length of a run |
 """
 
@@ -34,6 +35,8 @@ class Settings:
         tracking_uri: MLflow's tracking URI.
         artifact_root: Where MLflow keeps artifacts, when the store is a local database.
         prefect_api_url: URL of a running Prefect server, or None for the embedded one.
+        mlflow_run_id: Run that `mlflow run` has started for this process, or None.
+        mlflow_experiment_id: That run's experiment, or None.
     """
 
     home: Path
@@ -42,6 +45,8 @@ class Settings:
     tracking_uri: str
     artifact_root: Path
     prefect_api_url: str | None
+    mlflow_run_id: str | None = None
+    mlflow_experiment_id: str | None = None
 
     @property
     def tracking_is_local(self) -> bool:
@@ -77,6 +82,8 @@ def read_settings(environ: Mapping[str, str] | None = None, cwd: Path | None = N
         tracking_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
         artifact_root=home / "mlartifacts",
         prefect_api_url=env.get("PREFECT_API_URL") or None,
+        mlflow_run_id=env.get("MLFLOW_RUN_ID") or None,
+        mlflow_experiment_id=env.get("MLFLOW_EXPERIMENT_ID") or None,
     )
 
 

@@ -102,6 +102,9 @@ class Tracker:
     def __init__(self, settings: Settings, experiment: str) -> None:
         self._settings = settings
         self.client = connect(settings)
+        if settings.mlflow_experiment_id:
+            self.experiment_id = settings.mlflow_experiment_id
+            return
         with self._translate("Opening the MLflow experiment"):
             found = self.client.get_experiment_by_name(experiment)
             if found is not None:
@@ -205,7 +208,7 @@ class Tracker:
                 f"attributes.status = 'RUNNING' and tags.`{ROOT_TAG}` = '{pipeline_root}'",
             )
             for run in orphans:
-                if run.info.run_id != os.environ.get("MLFLOW_RUN_ID"):
+                if run.info.run_id != self._settings.mlflow_run_id:
                     self.client.set_terminated(run.info.run_id, "KILLED")
 
     def run_link(self, run_id: str) -> str:

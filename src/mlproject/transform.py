@@ -75,7 +75,8 @@ def analyze_examples(
             expected="every feature of the schema that has no `deprecated` lifecycle stage",
             next_step="mend the data or the schema",
         )
-    arrow_schema = to_example_batch(first.select(columns)).schema  # type: ignore[union-attr]
+    typed = next(read_batches(split_dir, columns=columns, batch_rows=1))
+    arrow_schema = to_example_batch(typed).schema
     config = TensorAdapterConfig(arrow_schema, InferTensorRepresentationsFromSchema(schema))
     graph_dir = out_dir / GRAPH_FOLDER
     done = 0

@@ -58,8 +58,7 @@ def predict_rest(
     if version is not None:
         url += f"/versions/{version}"
     # A proxy from the environment must not stand between this machine and itself.
-    trust_env = urlsplit(base).hostname not in _LOOPBACK
-    with httpx.Client(timeout=timeout_s, trust_env=trust_env) as http:
+    with httpx.Client(timeout=timeout_s, trust_env=not _is_loopback(base)) as http:
         metadata = _request(http, "GET", f"{url}/metadata", model)
         inputs = input_specs(metadata, signature_name)
         predictions: list[Any] = []
@@ -110,6 +109,13 @@ def input_specs(metadata: Mapping[str, Any], signature_name: str) -> dict[str, I
             expected="TensorFlow Serving's metadata with a signature_def",
             next_step="check that the URL is a model server's",
         ) from err
+
+
+def _is_loopback(url: str) -> bool:
+    try:
+        return urlsplit(url).hostname in _LOOPBACK
+    except ValueError:  # not a URL: the request will say so
+        return False
 
 
 def _row_shape(tensor_shape: Mapping[str, Any]) -> tuple[int, ...] | None:

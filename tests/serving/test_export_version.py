@@ -50,7 +50,7 @@ def test_other_content_under_a_taken_version_is_refused(source: Path, tmp_path: 
 @pytest.mark.parametrize("where", ["nowhere", "empty"])
 def test_a_source_that_is_no_saved_model_is_refused(where: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ServingError, match="saved_model.pb"):
+    with pytest.raises(ServingError, match=r"saved_model\.pb"):
         export_version(tmp_path / where, tmp_path / "base", 1)
     assert not (tmp_path / "base").exists()
 

@@ -121,7 +121,9 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize(("body", "signature", "message"), MALFORMED)
+@pytest.mark.parametrize(
+    ("body", "signature", "message"), MALFORMED, ids=[message for *_, message in MALFORMED]
+)
 def test_a_malformed_request_is_an_invalid_argument(
     body: str, signature: Signature, message: str
 ) -> None:
@@ -134,7 +136,7 @@ def test_a_malformed_request_is_an_invalid_argument(
 
 def test_the_error_names_the_row_that_is_wrong() -> None:
     rows = [{"x": 1.0, "n": 1, "s": ""}] * 3 + [{"x": "1", "n": 1, "s": ""}]
-    with pytest.raises(StatusError, match="element: 3 key: x .* is not of expected type: float"):
+    with pytest.raises(StatusError, match=r"element: 3 key: x .* is not of expected type: float"):
         read({"instances": rows})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def test_a_keras_export_predicts_what_it_predicts_in_keras(
     import tensorflow as tf
 
     batch = [[0.1, 0.2, 0.3], [-1.0, 5.0, 2.0]]
-    expected = tf.saved_model.load(str(saved_models["keras"])).serve(tf.constant(batch))
+    loaded = tf.saved_model.load(str(saved_models["keras"]))
+    expected = loaded.serve(tf.constant(batch))
     response = http.post("/v1/models/keras:predict", json={"instances": batch})
     assert response.status_code == 200
     np.testing.assert_allclose(response.json()["predictions"], expected, rtol=1e-5)
@@ -145,7 +147,7 @@ def test_a_path_with_dots_reaches_no_file(server: ModelServer) -> None:
         ({"instances": [{"x": "1", "n": 2, "s": "a"}]}, "is not of expected type: float"),
         ({"instances": ROWS, "signature_name": "nope"}, 'name: "nope" not found in signature def'),
         ({"instances": ROWS, "signature_name": "__saved_model_init_op"}, "not found in signature"),
-        ({"inputs": {"x": [1.0], "n": [1, 2, 3], "s": ["a"]}}, "Incompatible shapes"),
+        ({"inputs": {"x": [1.0, 2.0], "n": [1, 2, 3], "s": ["a"]}}, "Incompatible shapes"),
         ({"signature_name": "total", "instances": [1.0, 2.0]}, "has no shape information"),
     ],
 )
@@ -153,9 +155,6 @@ def test_a_request_that_does_not_fit_is_400(
     http: httpx.Client, body: dict[str, Any], error: str
 ) -> None:
     response = http.post("/v1/models/fare:predict", json=body)
-    if "Incompatible" in error:  # rows of one may be broadcast: three against one is an answer
-        body["inputs"]["x"] = [1.0, 2.0]
-        response = http.post("/v1/models/fare:predict", json=body)
     assert response.status_code == 400
     assert error in response.json()["error"]
 
@@ -188,8 +187,6 @@ JSON = st.recursive(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_no_json_makes_the_server_fail(http: httpx.Client, key: str, value: Any) -> None:
-    import json
-
     for model in ("fare", "double"):
         body = json.dumps({key: value})
         response = http.post(f"/v1/models/{model}:predict", content=body)

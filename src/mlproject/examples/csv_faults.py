@@ -6,15 +6,16 @@ only failures pay for.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 from mlproject.errors import DataError
 from mlproject.examples.columns import check_names
-from mlproject.examples.csv_text import CsvBytes, read_rows
+from mlproject.examples.csv_text import RowError, read_lines, read_rows
+
+MAX_ROW_BYTES = 1 << 20
+"""What the reader parses at a time; a row must fit."""
 
 _MISSING_WORDS = {"na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "?", ".", "missing"}
 _DELIMITERS = {";": "';'", "\t": "a tab", "|": "'|'", ",": "','"}
@@ -28,7 +29,7 @@ def read_header(path: Path, delimiter: str) -> list[str]:
     """
     try:
         names = next((row for _, row in read_rows(path, delimiter)), None)
-    except (csv.Error, UnicodeDecodeError) as err:
+    except (RowError, UnicodeDecodeError) as err:
         raise explain(path, delimiter, err) from err
     if names is None:
         raise DataError(
@@ -56,23 +57,21 @@ def bad_cell(
         kind: "int", "float" or "bool".
         declared: Whether project.yaml gave the type, or the cells before did.
     """
+    if "\n" in value and (fault := unclosed_quote(path, delimiter)):
+        return fault
     line = next((line for line, _ in islice(read_rows(path, delimiter), row + 1, None)), None)
-    expected = {"int": "whole numbers", "float": "numbers", "bool": "true or false"}[kind]
-    why = f"data.column_types declares it as {kind}" if declared else "as in the cells before it"
+    expected = {"int": "a whole number", "float": "a number", "bool": "true or false"}[kind]
+    why = "data.column_types declares it" if declared else "the column's other cells are"
     next_step = "fix the cell"
     if value.strip().lower() in _MISSING_WORDS:
-        next_step += (
-            f", or add '{value}' to data.null_values in project.yaml if it means 'no value'"
-        )
+        next_step += f", or add '{value}' to data.null_values in project.yaml if it means no value"
     elif not value.strip():
-        next_step = "leave the cell empty if it means 'no value'"
+        next_step = "leave the cell empty if it means no value"
     next_step += f", or declare data.column_types: {{{column}: string}} in project.yaml"
     return DataError(
-        f"'{path}', line {line}: column '{column}' holds text among {expected}"
-        if not declared
-        else f"'{path}', line {line}: column '{column}' holds another type than was declared",
+        f"'{path}', line {line}: column '{column}' holds a value that is not {expected}",
         received=f"'{_short(value)}'",
-        expected=f"{expected} ({why})",
+        expected=f"{expected}, as {why}",
         next_step=next_step,
     )
 
@@ -91,7 +90,7 @@ def explain(path: Path, delimiter: str, refusal: Exception) -> DataError:
         or DataError(
             f"'{path}' cannot be parsed as CSV",
             received=str(refusal),
-            expected="rows shorter than 1 MiB, every opened quote closed",
+            expected=f"rows of less than {MAX_ROW_BYTES:,} bytes, every opened quote closed",
             next_step="look for an unpaired quote, or for a very long cell",
         )
     )
@@ -99,62 +98,79 @@ def explain(path: Path, delimiter: str, refusal: Exception) -> DataError:
 
 def unclosed_quote(path: Path, delimiter: str) -> DataError | None:
     """The error for a quote that swallows the rest of the file; None if all are closed."""
-    line, row = 1, [""]
+    start = 1
     try:
-        for line, row in read_rows(path, delimiter, strict=True):  # noqa: B007 - used after
+        for start, _ in read_rows(path, delimiter):  # noqa: B007 - the last row is what counts
             pass
-    except csv.Error as err:
-        if "unexpected end of data" not in str(err):
-            return None
-        start = line + max(1, sum(cell.count("\n") for cell in row) + 1)
-        return DataError(
-            f"'{path}', line {start}: a quote is opened and never closed",
-            received="the end of the file inside a quoted cell",
-            expected="a closing quote; a quote inside a cell is doubled",
-            next_step="close the quote",
-        )
-    return None
+    except RowError as err:
+        start = err.line
+    quotes = sum(line.count(b'"') for line in islice(read_lines(path), start - 1, None))
+    if quotes % 2 == 0:
+        return None
+    return DataError(
+        f"'{path}', line {start}: a quote is opened and never closed",
+        received="the end of the file inside a quoted cell",
+        expected="a closing quote; a quote inside a cell is doubled",
+        next_step="close the quote",
+    )
 
 
 def _bad_encoding(path: Path) -> DataError | None:
     offset = 0
-    with io.BufferedReader(CsvBytes(path)) as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as err:
-                return DataError(
-                    f"'{path}', line {number}: bytes that are not UTF-8",
-                    received=f"byte 0x{line[err.start]:02x} at offset {offset + err.start:,}",
-                    expected="CSV text in UTF-8",
-                    next_step="re-encode it, for Western text with: "
-                    f"iconv -f WINDOWS-1252 -t UTF-8 '{path}'",
-                )
-            offset += len(line)
+    for number, line in enumerate(read_lines(path), start=1):
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError as err:
+            return DataError(
+                f"'{path}', line {number}: bytes that are not UTF-8",
+                received=f"byte 0x{line[err.start]:02x} at offset {offset + err.start:,}",
+                expected="CSV text in UTF-8",
+                next_step="re-encode it, for Western text with: "
+                f"iconv -f WINDOWS-1252 -t UTF-8 '{path}'",
+            )
+        offset += len(line)
     return None
 
 
 def _bad_row(path: Path, delimiter: str) -> DataError | None:
-    fields: int | None = None
+    fields = 0
     line = 0
     try:
         for line, row in read_rows(path, delimiter):
             fields = fields or len(row)
-            if len(row) != fields:
-                return DataError(
-                    f"'{path}', line {line}: the row has not as many cells as the header",
-                    received=f"{len(row)} cells: '{_short(delimiter.join(row))}'",
-                    expected=f"{fields} cells",
-                    next_step="fix the line; a cell that holds the delimiter needs quotes",
-                )
-    except csv.Error as err:
-        return DataError(
-            f"'{path}', after line {line}: the row cannot be parsed",
+            if len(row) != fields or sum(map(len, row)) >= MAX_ROW_BYTES:
+                return unclosed_quote(path, delimiter) or _misshapen(path, line, row, fields)
+    except RowError as err:
+        return unclosed_quote(path, delimiter) or DataError(
+            f"'{path}', line {err.line}: the row cannot be parsed",
             received=str(err),
-            expected="cells up to 128 KiB, every opened quote closed",
-            next_step="look for an unpaired quote after that line",
+            expected="CSV, with every opened quote closed",
+            next_step="look for an unpaired quote in that line",
         )
-    return unclosed_quote(path, delimiter)
+    if line > 1:
+        return None
+    return DataError(
+        f"'{path}' has no rows",
+        received="a header only",
+        expected="a header and at least one row",
+        next_step="export the file again, or take it out of the source",
+    )
+
+
+def _misshapen(path: Path, line: int, row: Sequence[str], fields: int) -> DataError:
+    if len(row) == fields:
+        return DataError(
+            f"'{path}', line {line}: the row is too long",
+            received=f"{sum(map(len, row)):,} characters",
+            expected=f"rows of less than {MAX_ROW_BYTES:,} bytes",
+            next_step="look for an unpaired quote, or keep such content in files of its own",
+        )
+    return DataError(
+        f"'{path}', line {line}: the row has not as many cells as the header",
+        received=f"{len(row)} cells: '{_short(','.join(row))}'",
+        expected=f"{fields} cells",
+        next_step="fix the line; a cell that holds the delimiter needs quotes",
+    )
 
 
 def _check_delimiter(path: Path, names: Sequence[str], delimiter: str) -> None:
@@ -166,7 +182,7 @@ def _check_delimiter(path: Path, names: Sequence[str], delimiter: str) -> None:
         shown = "\\t" if likeliest == "\t" else likeliest
         raise DataError(
             f"The header of '{path}' reads as a single column",
-            received=f"'{_short(names[0])}' with the delimiter {_DELIMITERS.get(delimiter, delimiter)}",
+            received=f"'{_short(names[0])}'",
             expected=f"several columns; the delimiter looks like {_DELIMITERS[likeliest]}",
             next_step=f'set data.delimiter: "{shown}" in project.yaml',
         )

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from mlproject.examples.batches import rebatch
 from mlproject.examples.columns import Columns, arrow_schema, check_declared, check_same_names
-from mlproject.examples.csv_faults import bad_cell, explain, read_header, unclosed_quote
-from mlproject.examples.csv_text import CsvBytes
+from mlproject.examples.csv_faults import (
+    MAX_ROW_BYTES,
+    bad_cell,
+    explain,
+    read_header,
+    unclosed_quote,
+)
+from mlproject.examples.csv_text import is_packed
 from mlproject.examples.csv_types import (
     BOOL_WORDS,
     EMPTY,
@@ -24,7 +32,7 @@ from mlproject.examples.csv_types import (
 )
 from mlproject.examples.sources import ReadOptions, TypesWidened
 
-_SAMPLE_BYTES = 1 << 20
+_SAMPLE_BYTES = MAX_ROW_BYTES
 """What the first look at the types reads. Not an option: it would change the types found."""
 
 
@@ -45,7 +53,7 @@ class CsvSource:
     """
 
     def __init__(
-        self, files: Sequence[Path], options: ReadOptions, block_bytes: int = 1 << 20
+        self, files: Sequence[Path], options: ReadOptions, block_bytes: int = MAX_ROW_BYTES
     ) -> None:
         self._files = tuple(files)
         self._options = options
@@ -69,33 +77,41 @@ class CsvSource:
             raise self._settled_types(refusal) from refusal
 
     def _read(
-        self,
-        path: Path,
-        types: dict[str, pa.DataType],
-        block_bytes: int | None = None,
+        self, path: Path, types: Mapping[str, pa.DataType], block_bytes: int | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Stream the columns in `types` of one file; Arrow's refusals pass through."""
-        with CsvBytes(path) as file:
-            batches = pa_csv.open_csv(
-                pa.PythonFile(file, mode="r"),
-                read_options=pa_csv.ReadOptions(block_size=block_bytes or self._block_bytes),
-                parse_options=pa_csv.ParseOptions(
-                    delimiter=self._options.delimiter, newlines_in_values=True
-                ),
-                convert_options=pa_csv.ConvertOptions(
-                    column_types=types,
-                    include_columns=list(types),
-                    null_values=sorted({"", *self._options.null_values}),
-                    strings_can_be_null=True,
-                    true_values=[word for word, value in BOOL_WORDS.items() if value],
-                    false_values=[word for word, value in BOOL_WORDS.items() if not value],
-                ),
-            )
-            yield from batches
-            if file.quotes % 2:  # Arrow takes the end of the file for the closing quote
-                fault = unclosed_quote(path, self._options.delimiter)
-                if fault:
-                    raise fault
+        """Stream the columns in `types` of one file; Arrow's refusals (ArrowInvalid) pass."""
+        delimiter = self._options.delimiter
+        last = None
+        try:
+            with _open(path) as file:
+                for last in pa_csv.open_csv(file, **self._arrow_options(types, block_bytes)):
+                    if _holds_nul(last):
+                        raise explain(path, delimiter, ValueError("a NUL byte"))
+                    yield last
+        except OSError as refusal:
+            raise explain(path, delimiter, refusal) from refusal
+        # Arrow takes the end of the file for a closing quote: the last cell swallows the rest.
+        fault = _ends_in_newline_cell(last) and unclosed_quote(path, delimiter)
+        if fault:
+            raise fault
+
+    def _arrow_options(
+        self, types: Mapping[str, pa.DataType], block_bytes: int | None
+    ) -> dict[str, object]:
+        return {
+            "read_options": pa_csv.ReadOptions(block_size=block_bytes or self._block_bytes),
+            "parse_options": pa_csv.ParseOptions(
+                delimiter=self._options.delimiter, newlines_in_values=True
+            ),
+            "convert_options": pa_csv.ConvertOptions(
+                column_types=types,
+                include_columns=list(types),
+                null_values=sorted({"", *self._options.null_values}),
+                strings_can_be_null=True,
+                true_values=[word for word, value in BOOL_WORDS.items() if value],
+                false_values=[word for word, value in BOOL_WORDS.items() if not value],
+            ),
+        }
 
     def _read_text(self, path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Stream some columns as text; a file that cannot be parsed raises DataError."""
@@ -148,6 +164,29 @@ class CsvSource:
         if self._kinds == before:  # the text parses and the types fit, yet Arrow refuses
             raise explain(self._files[0], self._options.delimiter, refusal) from refusal
         return TypesWidened()
+
+
+def _open(path: Path) -> pa.NativeFile:
+    # A native file, never a Python one: see the warning in csv_text.
+    file = pa.OSFile(str(path), "rb")
+    return pa.CompressedInputStream(file, "gzip") if is_packed(path) else file
+
+
+def _text_columns(batch: pa.RecordBatch) -> Iterator[pa.StringArray]:
+    return (column for column in batch.columns if pa.types.is_string(column.type))
+
+
+def _holds_nul(batch: pa.RecordBatch) -> bool:
+    """Whether a text cell holds a NUL byte; in a cell of numbers Arrow refuses it."""
+    texts = (column.buffers()[2] for column in _text_columns(batch))
+    return any(t is not None and t.size and not np.frombuffer(t, np.uint8).all() for t in texts)
+
+
+def _ends_in_newline_cell(batch: pa.RecordBatch | None) -> bool:
+    if batch is None or not batch.num_rows:
+        return False
+    last = batch.slice(batch.num_rows - 1)
+    return any(pc.any(pc.match_substring(column, "\n")).as_py() for column in _text_columns(last))
 
 
 def _stored(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

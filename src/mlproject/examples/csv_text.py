@@ -1,4 +1,8 @@
-"""The bytes and the rows of a CSV file: plain or gzip, checked while they pass."""
+"""CSV text read slowly and exactly, with Python's own csv module, to explain what Arrow refuses.
+
+Never hand one of these files to Arrow's CSV reader: it reads ahead on a thread of its own that
+needs Python's lock for them, while its destructor waits for that thread with the lock held.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +17,23 @@ from typing import IO, cast
 from mlproject.errors import DataError
 from mlproject.examples.sources import unreadable
 
+_MAX_CELL = 16 << 20  # the csv module's own limit is 128 KiB
+
 
 class CsvBytes(io.RawIOBase):
     """A CSV file's bytes, unpacked; a NUL byte or a corrupt gzip raises DataError.
 
     Args:
         path: A file; unpacked when its name ends in `.gz`.
-
-    Attributes:
-        quotes: Quote characters that have passed; odd at the end if one was never closed.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
         self._offset = 0
-        self.quotes = 0
+        opened = gzip.open if is_packed(path) else open
         try:
-            packed = path.name.lower().endswith(".gz")
-            self._file = cast(IO[bytes], gzip.open(path) if packed else path.open("rb"))
+            self._file = cast(IO[bytes], opened(path, "rb"))
         except OSError as err:
             raise unreadable(path, err) from err
 
@@ -53,10 +55,9 @@ class CsvBytes(io.RawIOBase):
         if b"\0" in data:
             raise self._nul_byte(data)
         self._offset += len(data)
-        self.quotes += data.count(b'"')
         return data
 
-    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def, override]
+    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
         data = self.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
@@ -67,7 +68,7 @@ class CsvBytes(io.RawIOBase):
         super().close()
 
     def _nul_byte(self, data: bytes) -> DataError:
-        utf16 = self._offset == 0 and (data[:2] in (b"\xff\xfe", b"\xfe\xff") or data[1] == 0)
+        utf16 = (self._offset == 0 and 0 in data[:2]) or data[:2] in (b"\xff\xfe", b"\xfe\xff")
         return DataError(
             f"'{self._path}' holds NUL bytes, so it is not UTF-8 text",
             received=f"a zero byte at offset {self._offset + data.index(0):,}",
@@ -78,26 +79,56 @@ class CsvBytes(io.RawIOBase):
         )
 
 
-def read_rows(path: Path, delimiter: str, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+def is_packed(path: Path) -> bool:
+    """Whether a file is gzip, by its name."""
+    return path.name.lower().endswith(".gz")
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """The file's lines as bytes, line ends included; raises like `CsvBytes`."""
+    with _buffered(path) as lines:
+        yield from lines
+
+
+class RowError(Exception):
+    """The csv module cannot read a row.
+
+    Attributes:
+        line: Where the row starts, from 1.
+    """
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def read_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Rows as Python's csv module reads them: slow, and exact about line numbers.
 
     Args:
         path: The file.
         delimiter: Between cells.
-        strict: Raise on a quote that is never closed.
 
     Yields:
         The line (from 1) where the row starts, and its cells. Blank lines are left out.
 
     Raises:
-        csv.Error: The row cannot be read.
+        RowError: A row cannot be read.
         UnicodeDecodeError: Bytes are not UTF-8.
         DataError: The file cannot be read.
     """
-    with io.TextIOWrapper(CsvBytes(path), encoding="utf-8-sig", newline="") as text:
-        rows = csv.reader(text, delimiter=delimiter, strict=strict)
-        line = 1
-        for row in rows:
-            if row:
-                yield line, row
-            line = rows.line_num + 1
+    csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))
+    line = 1
+    with io.TextIOWrapper(_buffered(path), encoding="utf-8-sig", newline="") as text:
+        rows = csv.reader(text, delimiter=delimiter)
+        try:
+            for row in rows:
+                if row:
+                    yield line, row
+                line = rows.line_num + 1
+        except csv.Error as err:
+            raise RowError(line, str(err)) from err
+
+
+def _buffered(path: Path) -> io.BufferedReader:
+    return io.BufferedReader(CsvBytes(path), 1 << 20)

@@ -61,7 +61,7 @@ def kind_of(cells: pa.Array) -> str:
     Returns:
         "empty", "bool", "int", "float" or "string".
     """
-    cells = pc.utf8_trim_whitespace(cells.slice(0, SAMPLE_CELLS))
+    cells = _trimmed(cells.slice(0, SAMPLE_CELLS))
     if not len(cells):
         return EMPTY
     for kind in ("bool", "int", "float"):
@@ -115,7 +115,7 @@ def widened_kinds(
         row = 0
         for batch in read_text(path, checked):
             for name in checked:
-                cells = pc.utf8_trim_whitespace(batch.column(batch.schema.get_field_index(name)))
+                cells = _trimmed(batch.column(batch.schema.get_field_index(name)))
                 if _fits(cells, widened[name]):
                     continue
                 if widened[name] == "int" and name not in declared:
@@ -126,6 +126,10 @@ def widened_kinds(
                     raise Misfit(path, row + at, name, value, kinds[name])
             row += batch.num_rows
     return widened
+
+
+def _trimmed(cells: pa.Array) -> pa.Array:
+    return pc.utf8_trim(cells, characters=" \t")  # what Arrow's CSV reader trims
 
 
 def _fits(cells: pa.Array, kind: str) -> bool:

@@ -7,7 +7,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,8 @@ class IngestRequest:
         delimiter: Between the cells of CSV files.
         null_values: CSV cells that mean "no value"; the empty cell always does.
         column_types: Column name and "int", "float" or "string"; wins over what is found.
+        type_hints: As `column_types`, from a reviewed schema: columns that the data lacks are
+            passed over (validation will say so), and `column_types` wins.
     """
 
     source: str | None
@@ -52,6 +54,7 @@ class IngestRequest:
     delimiter: str = ","
     null_values: tuple[str, ...] = ("",)
     column_types: tuple[tuple[str, str], ...] = ()
+    type_hints: tuple[tuple[str, str], ...] = ()
 
     @property
     def split_names(self) -> tuple[str, ...]:
@@ -106,6 +109,11 @@ def ingest(
     stamps = _stamps(every_file)
     options = ReadOptions(request.delimiter, request.null_values, dict(request.column_types))
     source = open_source(every_file, options)
+    if request.type_hints:
+        there = {name for name, _ in source.columns}
+        hints = {name: kind for name, kind in request.type_hints if name in there}
+        options = replace(options, column_types={**hints, **options.column_types})
+        source = open_source(every_file, options)
     check_key(request.split_key, [name for name, _ in source.columns])
     digest = request_digest(request)
     written = _write(request, source, files, out_dir, on_rows or _ignore)

@@ -109,13 +109,10 @@ class SplitWriter:
         self._path = folder / EXAMPLES_FILE
         self._digest = hashlib.sha256(repr(columns).encode())
         self._rebatcher = Rebatcher(BATCH_ROWS)
-        strings = [name for name, column_type in columns if column_type == "string"]
         with self._storage_errors():
             folder.mkdir(parents=True)
             self._sink = pa.OSFile(str(self._path), "wb")
-            self._parquet = pq.ParquetWriter(
-                self._sink, arrow_schema(columns), compression="lz4", use_dictionary=strings
-            )
+            self._parquet = pq.ParquetWriter(self._sink, arrow_schema(columns), compression="lz4")
 
     def write(self, batch: pa.RecordBatch, hashes: Hashes) -> None:
         """Append rows.

@@ -66,7 +66,8 @@ def splits_of_hashes(hashes: Hashes, shares: Mapping[str, int | float]) -> npt.N
         )
     bounds = np.cumsum(weights)[:-1] / weights.sum()
     uniform = (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return np.searchsorted(bounds, uniform, side="right").astype(np.int8)
+    splits: npt.NDArray[np.int8] = np.searchsorted(bounds, uniform, side="right").astype(np.int8)
+    return splits
 
 
 def hash_rows(batch: pa.RecordBatch, columns: Sequence[str] | None = None) -> Hashes:
@@ -134,7 +135,8 @@ def _integer_bits(column: pa.Array) -> Hashes:
 
 def _float_bits(column: pa.Array) -> Hashes:
     values = column.fill_null(np.nan).to_numpy()
-    return (values + 0.0).view(np.uint64)  # -0.0 + 0.0 is 0.0
+    bits: Hashes = (values + 0.0).view(np.uint64)  # -0.0 + 0.0 is 0.0
+    return bits
 
 
 def _hash_text(column: pa.Array, seed: np.uint64) -> Hashes:
@@ -143,11 +145,13 @@ def _hash_text(column: pa.Array, seed: np.uint64) -> Hashes:
     words = column.dictionary.to_numpy(zero_copy_only=False)
     of_words = np.append(_hash_strings(words) ^ seed, seed ^ _NULL)
     codes = column.indices.fill_null(len(words)).to_numpy()
-    return _mix(of_words)[codes]
+    hashes: Hashes = _mix(of_words)[codes]
+    return hashes
 
 
 def _hash_strings(words: npt.NDArray[np.object_]) -> Hashes:
-    return pd.util.hash_array(words, hash_key=_STRING_KEY, categorize=False)
+    hashes: Hashes = pd.util.hash_array(words, hash_key=_STRING_KEY, categorize=False)
+    return hashes
 
 
 def _mix(hashes: Hashes) -> Hashes:

@@ -49,7 +49,7 @@ def from_proto(name: str, proto: Any, max_bytes: int) -> Array:
         if math.prod(sizes) * item_bytes > max_bytes:
             raise invalid(f"Tensor of input {name} with shape {sizes} is over {max_bytes} bytes")
         array: Array = tf.make_ndarray(proto)
-    except (TypeError, ValueError, OverflowError) as err:
+    except (KeyError, OverflowError, TypeError, ValueError) as err:  # KeyError: no numpy type
         raise invalid(f"Invalid tensor of input {name}: {err}") from err
     return array
 

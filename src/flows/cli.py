@@ -1,0 +1,165 @@
+"""The console script `benison`: parses, calls one function, maps errors to exit codes.
+
+Exit codes: 0 blessed or done, 1 error, 2 usage or configuration, 3 not blessed, 4 data blocked.
+Nothing heavy is imported before a command needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from mlproject.errors import PlatformError
+
+BROKEN_PIPE, INTERRUPTED = 1, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: Arguments; the process's by default.
+
+    Returns:
+        The exit code.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        return int(_run(args))
+    except PlatformError as err:
+        if getattr(args, "json", False):
+            print(json.dumps({"error": str(err), "exit_code": err.exit_code}))
+        print(f"benison {args.command}: {err}", file=sys.stderr)
+        if getattr(args, "verbose", False):
+            raise
+        return err.exit_code
+    except KeyboardInterrupt:
+        print(f"benison {args.command}: interrupted; finished steps are kept", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Imports the command's module and calls it."""
+    if args.command in ("train", "step", "check"):
+        from flows import train_command
+
+        return {
+            "train": train_command.train,
+            "step": train_command.step,
+            "check": train_command.check,
+        }[args.command](args)
+    if args.command in ("serve", "predict"):
+        from flows import serve_command
+
+        return {"serve": serve_command.serve, "predict": serve_command.predict}[args.command](args)
+    from flows import ui_command
+
+    return {"ui": ui_command.ui, "schedule": ui_command.schedule}[args.command](args)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="benison",
+        description="From raw data to a blessed, registered, served model, on the record of MLflow.",
+        epilog="State lives in the nearest .benison folder (BENISON_HOME). MLFLOW_TRACKING_URI and "
+        "PREFECT_API_URL name servers; without them everything runs embedded.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    check = commands.add_parser("check", help="validate a project without running it")
+    check.add_argument("project", help="the project's folder")
+
+    train = commands.add_parser(
+        "train", help="run the whole pipeline of a project", description=_TRAIN_HELP
+    )
+    _add_run_options(train)
+    train.add_argument(
+        "--from", dest="from_step", default="", metavar="STEP", help="run STEP and all after it"
+    )
+    train.add_argument("--json", action="store_true", help="print the outcome as JSON")
+
+    step = commands.add_parser("step", help="run one step on the artifacts of those before it")
+    step.add_argument("step", metavar="STEP", help="ingest, statistics, schema, validate, ...")
+    _add_run_options(step)
+
+    serve = commands.add_parser(
+        "serve", help="serve a registered model over TensorFlow Serving's REST and gRPC APIs"
+    )
+    serve.add_argument("model", help="MODEL (its champion), MODEL@alias or MODEL/version")
+    serve.add_argument("--host", default="127.0.0.1", help="address to bind (default 127.0.0.1)")
+    serve.add_argument("--port", type=int, default=8501, help="REST port (default 8501; 0 any)")
+    serve.add_argument("--grpc-port", type=int, default=8500, help="gRPC port (default 8500; 0 any)")
+    serve.add_argument(
+        "--poll-s", type=float, default=2.0, help="seconds between looks at the alias (default 2)"
+    )
+    serve.add_argument(
+        "--once", action="store_true", help="answer the model's sample row over HTTP, then stop"
+    )
+    serve.add_argument("--verbose", action="store_true", help="show the libraries' logs")
+
+    predict = commands.add_parser("predict", help="ask a served model")
+    predict.add_argument("model", help="MODEL or MODEL/version")
+    predict.add_argument("row", nargs="?", help='a row as JSON: \'{"trip_miles": 2.5}\'')
+    predict.add_argument("--file", metavar="ROWS.csv", help="a CSV file of rows instead")
+    predict.add_argument(
+        "--url", default="http://127.0.0.1:8501", help="the model server (default port 8501)"
+    )
+
+    ui = commands.add_parser("ui", help="run the MLflow and Prefect servers and their pages")
+    ui.add_argument("--mlflow-port", type=int, default=5000)
+    ui.add_argument("--prefect-port", type=int, default=4200)
+
+    schedule = commands.add_parser(
+        "schedule", help="keep a project on a schedule in Prefect, and run what is due"
+    )
+    schedule.add_argument("project", help="the project's folder")
+    schedule.add_argument("--cron", required=True, help="cron expression, such as '0 3 * * *'")
+    schedule.add_argument("--timezone", default="UTC", help="IANA name (default UTC)")
+    schedule.add_argument("--data", action="append", default=[], metavar="PATH")
+    return parser
+
+
+_TRAIN_HELP = (
+    "Ingest, validate, transform, train, evaluate, bless, register, export, and a trial of the "
+    "served model. Steps whose inputs have not changed are cached. Exit codes: 0 blessed, 3 not "
+    "blessed, 4 data blocked, 2 usage or configuration, 1 error."
+)
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("project", help="the project's folder")
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="where the rows are, instead of what project.yaml says; SPLIT=PATH for each split",
+    )
+    parser.add_argument(
+        "--force",
+        nargs="?",
+        const=True,
+        default=False,
+        type=_boolean,
+        metavar="BOOL",
+        help="run although nothing has changed",
+    )
+    parser.add_argument("--verbose", action="store_true", help="show the libraries' logs")
+
+
+def _boolean(text: str) -> bool:
+    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    try:
+        return {**values, "": False}[text.lower()]
+    except KeyError as err:
+        raise argparse.ArgumentTypeError(f"expected true or false, received '{text}'") from err
+
+
+if __name__ == "__main__":
+    sys.exit(main())

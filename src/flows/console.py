@@ -1,0 +1,187 @@
+"""What a person sees while a pipeline runs, and the summary at its end."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import IO, Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from mlproject.plan import STEPS
+from mlproject.progress import Event
+
+SLICES_SHOWN = 8
+_MARKS = {
+    "waiting": ("·", "dim"),
+    "running": ("▶", "cyan"),
+    "cached": ("=", "blue"),
+    "done": ("✓", "green"),
+    "failed": ("✗", "red"),
+}
+
+
+class Display:
+    """A table of the steps that fills as they run; plain lines where there is no terminal.
+
+    Args:
+        stream: Where to write (the real standard error).
+        title: Shown above the table.
+        steps: The steps, in order.
+    """
+
+    def __init__(self, stream: IO[str], title: str, steps: tuple[str, ...] = STEPS) -> None:
+        self.console = Console(file=stream, highlight=False)
+        self._title = title
+        self._states = dict.fromkeys(steps, "waiting")
+        self._texts = dict.fromkeys(steps, "")
+        self._rows = dict.fromkeys(steps, 0)
+        self._seconds: dict[str, float] = {}
+        self._started: dict[str, float] = {}
+        self._began = time.monotonic()
+        self._live = Live(
+            console=self.console, get_renderable=self._render, refresh_per_second=4, transient=False
+        )
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._live.start()
+        else:
+            self.console.print(self._title)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.console.is_terminal:
+            self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Takes one event."""
+        if event.step not in self._states:
+            return
+        step = event.step
+        if event.kind == "rows":
+            self._rows[step] = event.rows
+            return
+        if event.kind == "note":
+            self._texts[step] = event.text
+        elif event.kind == "start":
+            self._states[step] = "running"
+            self._started[step] = time.monotonic()
+        else:
+            self._states[step] = event.kind
+            self._seconds[step] = event.seconds
+            if event.kind != "done":
+                self._texts[step] = event.text
+        if not self.console.is_terminal and event.kind != "start":
+            mark, _ = _MARKS[self._states[step]]
+            rows = f" {self._rows[step]:,} rows" if self._rows[step] else ""
+            text = f" {self._texts[step]}" if self._texts[step] else ""
+            self.console.print(
+                f"  {mark} {step:<10} {self._time(step):>7}{rows}{text}", soft_wrap=True
+            )
+
+    def _render(self) -> Table:
+        elapsed = time.monotonic() - self._began
+        table = Table(title=f"{self._title}  {elapsed:.0f} s", title_justify="left", box=None)
+        table.add_column("", width=1)
+        table.add_column("step")
+        table.add_column("time", justify="right", min_width=8)
+        table.add_column("rows", justify="right", min_width=9)
+        table.add_column("", overflow="ellipsis", no_wrap=True)
+        for step, state in self._states.items():
+            mark, style = _MARKS[state]
+            rows = f"{self._rows[step]:,}" if self._rows[step] else ""
+            note = "cached: " if state == "cached" else ""
+            table.add_row(
+                Text(mark, style),
+                Text(step, style if state != "done" else ""),
+                self._time(step),
+                rows,
+                Text(note + self._texts[step], "dim"),
+            )
+        return table
+
+    def _time(self, step: str) -> str:
+        state = self._states[step]
+        if state == "running":
+            return f"{time.monotonic() - self._started[step]:.1f} s"
+        if state == "cached":
+            return "0 s"
+        return f"{self._seconds[step]:.1f} s" if step in self._seconds else ""
+
+
+def show_summary(console: Console, outcome: Mapping[str, Any], hint: str) -> None:
+    """Prints the end of a run: verdict, reasons, metrics, slices, links, what to try.
+
+    Args:
+        console: Where to print.
+        outcome: An `Outcome` as JSON values.
+        hint: How to open the UI.
+    """
+    status = outcome["status"]
+    title, style = {
+        "blessed": ("BLESSED", "green"),
+        "not_blessed": ("NOT BLESSED: the champion stays", "yellow"),
+        "blocked": ("DATA BLOCKED: nothing was trained", "red"),
+    }[status]
+    parts: list[Any] = [Text(f"- {reason}") for reason in outcome["reasons"][:12]]
+    parts += [Text(f"- {reason}", "dim") for reason in outcome["warnings"][:6]]
+    if outcome["slices"]:
+        parts += [Text(""), _metrics_table(outcome["slices"])]
+    console.print(Panel(Group(*parts), title=title, title_align="left", border_style=style))
+    if all(step["cached"] for step in outcome["steps"]):
+        console.print(
+            "Nothing was run: data, configuration, code and champion are as they were "
+            "(--force runs all the same)."
+        )
+    if outcome["version"] is not None:
+        console.print(f"Model    {outcome['model']}/{outcome['version']} is the champion")
+    if outcome["mlflow_run_id"]:
+        console.print(f"MLflow   {outcome['mlflow_run_url']}  {hint}", soft_wrap=True)
+    if outcome["sample"]:
+        row = shlex.quote(json.dumps(outcome["sample"]["sample"]))
+        console.print(f"Served   {json.dumps(outcome['sample']['prediction'])} for the sample row")
+        console.print(f"Serve    benison serve {outcome['model']}")
+        console.print(f"Predict  benison predict {outcome['model']} {row}", soft_wrap=True)
+
+
+def _metrics_table(slices: list[Mapping[str, Any]]) -> Table:
+    """Overall and the largest slices; the champion's figures beside where there is one."""
+    by_slice: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in slices:
+        by_slice.setdefault(row["slice"], {})[row["model"]] = row
+    overall = {name: rows for name, rows in by_slice.items() if name == "overall"}
+    rest = [(n, r) for n, r in by_slice.items() if n != "overall"]
+    rest.sort(key=lambda item: -item[1]["candidate"]["examples"])
+    table = Table(box=None, pad_edge=False)
+    table.add_column("slice")
+    table.add_column("rows", justify="right")
+    for metric in ("auc", "accuracy", "log_loss"):
+        table.add_column(metric, justify="right")
+    for name, rows in [*overall.items(), *rest[:SLICES_SHOWN]]:
+        cells = [_cell(rows, metric) for metric in ("auc", "accuracy", "log_loss")]
+        table.add_row(name, f"{rows['candidate']['examples']:,}", *cells)
+    if len(rest) > SLICES_SHOWN:
+        table.caption = f"{len(rest) - SLICES_SHOWN} smaller slices: metrics_by_slice.json in MLflow"
+        table.caption_justify = "left"
+    return table
+
+
+def _cell(rows: Mapping[str, Mapping[str, Any]], metric: str) -> str:
+    value = rows["candidate"][metric]
+    if value is None:
+        return "not judged"
+    champion = rows.get("champion", {}).get(metric)
+    return f"{value:.4f}" + (f" ({champion:.4f})" if champion is not None else "")

@@ -1,0 +1,181 @@
+"""Opens a pipeline run: settings, plan, lock, MLflow; and walks its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlproject.artifacts import Artifact, ArtifactStore
+from mlproject.config import Project, load_project
+from mlproject.errors import PlatformError
+from mlproject.execution import PipelineRun, recorded_in, start_pipeline_run, still_stands
+from mlproject.outcome import Outcome, StepOutcome, ends_with, make_outcome
+from mlproject.plan import Plan, make_plan
+from mlproject.registry import Registry
+from mlproject.settings import Settings, read_settings
+from mlproject.tracking import TAG, Tracker
+
+RunStep = Callable[[PipelineRun, str], tuple[Artifact, bool]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked for.
+
+    Attributes:
+        project: The project's folder.
+        data: Overrides of where the rows are (`PATH`, or `SPLIT=PATH` for each split).
+        force: Run every step.
+        from_step: Run this step and all after it; empty for none.
+    """
+
+    project: str
+    data: tuple[str, ...] = ()
+    force: bool = False
+    from_step: str = ""
+
+    def load(self) -> Project:
+        """The project it names."""
+        return load_project(Path(self.project), self.data)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A request with its plan and the services it needs.
+
+    Attributes:
+        plan: The plan.
+        settings: The platform's settings.
+        store: The artifacts.
+        registry: The model registry.
+    """
+
+    plan: Plan
+    settings: Settings
+    store: ArtifactStore
+    registry: Registry
+
+
+def open_request(request: Request) -> Opened:
+    """Reads the project and makes its plan; runs and writes nothing but an empty MLflow store."""
+    project = request.load()
+    settings = read_settings()
+    store = ArtifactStore(settings.pipeline_root)
+    registry = Registry(settings)
+    plan = make_plan(
+        project,
+        store,
+        registry,
+        settings.serving_root,
+        force=request.force,
+        from_step=request.from_step or None,
+    )
+    return Opened(plan, settings, store, registry)
+
+
+@contextmanager
+def open_run(request: Request, *, alone: bool = False) -> Iterator[PipelineRun]:
+    """A pipeline run under the pipeline root's lock, with its MLflow run.
+
+    Args:
+        request: What to run.
+        alone: For one step by itself: no pipeline run around it.
+
+    Raises:
+        BusyError: Another run holds the pipeline root.
+        PlatformError: The project, data or MLflow is not usable.
+    """
+    from flows.steps import FUNCTIONS
+
+    store = ArtifactStore(read_settings().pipeline_root)
+    with store.lock():
+        opened = open_request(request)
+        tracker = Tracker(opened.settings, opened.plan.project.config.name)
+        tracker.close_orphans(store.root)
+        parent = None
+        if not alone:
+            parent = start_pipeline_run(tracker, opened.plan, opened.settings, store.root)
+        run = PipelineRun(
+            opened.plan,
+            opened.settings,
+            store,
+            tracker,
+            opened.registry,
+            FUNCTIONS,
+            parent,
+        )
+        try:
+            yield run
+        except BaseException as err:
+            if parent:
+                _fail(tracker, parent, err)
+            raise
+
+
+def walk(run: PipelineRun, run_step: RunStep) -> Outcome:
+    """Runs the steps in order until one ends the pipeline, and closes its MLflow run.
+
+    Args:
+        run: The opened run.
+        run_step: Runs one step: `PipelineRun.run_step`, or a Prefect task around it.
+    """
+    artifacts: dict[str, Artifact] = {}
+    steps: list[StepOutcome] = []
+    for planned in run.plan.steps:
+        artifact, cached = run_step(run, planned.name)
+        artifacts[planned.name] = artifact
+        steps.append(_step_outcome(artifact, cached, planned.reason))
+        if ends_with(artifact):
+            break
+    run_id = run.parent_run_id
+    url = run.tracker.run_link(run_id) if run_id else None
+    outcome = make_outcome(
+        run.plan.project.config.name, artifacts, tuple(steps), run_id, url
+    )
+    if run_id:
+        run.tracker.log_metrics(run_id, dict(outcome.metrics))
+        tags = {f"{TAG}step.{s.name}": "cached" if s.cached else "run" for s in steps}
+        tags |= {f"{TAG}status": outcome.status, f"{TAG}reasons": "; ".join(outcome.reasons)}
+        if outcome.version is not None:
+            tags[f"{TAG}model"] = f"{outcome.model}/{outcome.version}"
+        run.tracker.finish_run(run_id, "FINISHED", tags)
+    return outcome
+
+
+def cached_outcome(opened: Opened) -> Outcome | None:
+    """The outcome where nothing has to run, or None.
+
+    Everything is cached, still stands, and is recorded in MLflow; then no flow run is started.
+    """
+    artifacts: dict[str, Artifact] = {}
+    steps: list[StepOutcome] = []
+    for planned in opened.plan.steps:
+        artifact = planned.cached
+        if artifact is None or not recorded_in(artifact) or not still_stands(artifact, opened.registry):
+            return None
+        artifacts[planned.name] = artifact
+        steps.append(_step_outcome(artifact, True, planned.reason))
+        if ends_with(artifact):
+            break
+    last = list(artifacts.values())[-1]
+    run_id = recorded_in(last)
+    name = opened.plan.project.config.name
+    tracker = Tracker(opened.settings, name)
+    url = tracker.run_link(run_id) if run_id else None
+    return make_outcome(name, artifacts, tuple(steps), run_id, url)
+
+
+def _step_outcome(artifact: Artifact, cached: bool, reason: str) -> StepOutcome:
+    return StepOutcome(
+        artifact.step, cached, artifact.seconds, reason, artifact.fingerprint, artifact.uri
+    )
+
+
+def _fail(tracker: Tracker, run_id: str, err: BaseException) -> None:
+    status = "FAILED" if isinstance(err, Exception) else "KILLED"
+    try:
+        tracker.finish_run(run_id, status, {f"{TAG}error": f"{type(err).__name__}: {err}"})
+    except PlatformError:
+        return  # MLflow is gone: the first error, which is on its way up, says so

@@ -1,0 +1,128 @@
+"""`benison train`, `benison step` and `benison check`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from flows.console import Display, show_summary
+from flows.logs import quiet
+from flows.pipeline import Opened, Request, cached_outcome, open_request, open_run
+from flows.prefect_server import prefect_api
+from mlproject.anomalies import check_policy
+from mlproject.outcome import EXIT_CODES
+from mlproject.plan import check_step_name, ingest_request
+from mlproject.progress import Event, emit, listening
+from mlproject.schema import read_schema, set_environments
+from mlproject.settings import read_settings
+from mlproject.user_module import check_contract, read_module
+
+NEED_TENSORFLOW = ("statistics", "schema", "validate", "transform", "train", "evaluate", "serve")
+
+
+def train(args: argparse.Namespace) -> int:
+    """Runs the pipeline, with a live display, and prints its summary."""
+    request = _request(args, args.from_step)
+    if request.from_step:
+        check_step_name(request.from_step)
+    settings = read_settings()
+    with quiet(settings.home, "train", args.verbose) as (stream, log):
+        opened = open_request(request)
+        project = opened.plan.project
+        source = next(iter(project.source_paths().values()))
+        title = f"{project.config.name}: {source}"
+        with Display(stream, title) as display, listening(display):
+            done = cached_outcome(opened)
+            if done is None:
+                outcome = _run_flow(request, opened)
+            else:
+                outcome = done.to_json()
+                for step in done.steps:
+                    emit(Event("cached", step.name, step.reason, seconds=step.seconds))
+    if args.json:
+        print(json.dumps(outcome))
+    else:
+        from rich.console import Console
+
+        local = not settings.tracking_uri.startswith("http")
+        show_summary(
+            Console(highlight=False), outcome, "(`benison ui` opens it)" if local else ""
+        )
+        if log:
+            print(f"Log      {log}")
+    return int(outcome["exit_code"])
+
+
+def step(args: argparse.Namespace) -> int:
+    """Runs one step by itself, without Prefect."""
+    check_step_name(args.step)
+    request = _request(args, "")
+    settings = read_settings()
+    with quiet(settings.home, args.step, args.verbose) as (stream, _):
+        with Display(stream, f"{args.project}: {args.step}", (args.step,)) as display:
+            with listening(display), open_run(request, alone=True) as run:
+                refused = run.refusal(args.step)
+                artifact = None if refused else run.run_step(args.step)[0]
+    if refused:
+        print(f"'{args.step}' was not run: {refused.gate} says no", file=sys.stderr)
+        print("\n".join(f"- {reason}" for reason in refused.reasons), file=sys.stderr)
+        return EXIT_CODES["blocked" if refused.gate == "validate" else "not_blessed"]
+    if artifact is not None:
+        print(artifact.uri)
+        if args.step == "validate" and artifact.value["blocked"]:
+            print("\n".join(artifact.value["reasons"]), file=sys.stderr)
+            return EXIT_CODES["blocked"]
+        if args.step == "bless":
+            print("\n".join([artifact.value["verdict"], *artifact.value["reasons"]]))
+            if artifact.value["verdict"] != "BLESSED":
+                return EXIT_CODES["not_blessed"]
+    return 0
+
+
+def check(args: argparse.Namespace) -> int:
+    """Validates configuration, paths and function signatures, without TensorFlow."""
+    from mlproject.examples.sources import find_files
+
+    request = Request(args.project)
+    project = request.load()
+    check_contract(read_module(project.module_path))
+    check_policy(project.config.validation.policy)
+    if project.schema_path:
+        schema = read_schema(project.schema_path)
+        set_environments(schema, project.config.schema_.training_only)
+    asked = ingest_request(project)
+    sources = [asked.source] if asked.source else [path for _, path in asked.split_sources]
+    files = [file for source in sources for file in find_files(str(source))]
+    print(f"{project.config.name}: project.yaml, {project.config.module} and the data are in order")
+    print(f"  data    {len(files)} file{'s' if len(files) > 1 else ''}, first {files[0]}")
+    print(f"  schema  {project.schema_path or 'inferred from the data'}")
+    print(f"  label   {project.config.training.label}")
+    return 0
+
+
+def _request(args: argparse.Namespace, from_step: str) -> Request:
+    return Request(args.project, tuple(d for d in args.data if d), args.force, from_step)
+
+
+def _run_flow(request: Request, opened: Opened) -> dict[str, Any]:
+    """Starts what a run needs (a Prefect server and the heavy imports overlap), runs the flow."""
+    with prefect_api(opened.settings) as server:
+        waiting = [s.name for s in opened.plan.steps if s.cached is None]
+        if set(waiting) & set(NEED_TENSORFLOW):
+            emit(Event("note", waiting[0], "loading TensorFlow" + (", starting Prefect" * bool(server))))
+            _import_tensorflow()
+        if server:
+            server.wait()
+        from flows.training import run_training
+
+        return run_training(request)
+
+
+def _import_tensorflow() -> None:
+    import keras
+    import tensorflow_data_validation
+    import tensorflow_transform.beam
+
+    del keras, tensorflow_data_validation, tensorflow_transform

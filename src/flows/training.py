@@ -1,0 +1,63 @@
+"""The flow `training`: from raw data to a blessed, registered, exported and tried model."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from prefect import flow
+from prefect.states import Completed
+
+from flows.pipeline import Request, open_run, walk
+from flows.tasks import run_as_task
+
+STATE_NAMES = {"blessed": "Blessed", "not_blessed": "NotBlessed", "blocked": "DataBlocked"}
+
+
+@flow(name="training", flow_run_name="{project}", persist_result=False, log_prints=False)
+def training(
+    project: str, data: list[str] | None = None, force: bool = False, from_step: str = ""
+) -> Any:
+    """Runs a project's pipeline.
+
+    Args:
+        project: The project's folder.
+        data: Where the rows are, instead of what project.yaml says: one path, or `SPLIT=PATH` for
+            each split.
+        force: Run every step, cached or not.
+        from_step: Run this step and all after it.
+    """
+    request = Request(project, tuple(data or ()), force, from_step)
+    with open_run(request) as run:
+        outcome = walk(run, run_as_task)
+    return Completed(
+        name=STATE_NAMES[outcome.status],
+        message="; ".join(outcome.reasons)[:1000],
+        data=outcome.to_json(),
+    )
+
+
+def run_training(request: Request) -> dict[str, Any]:
+    """Runs the flow in this process.
+
+    Args:
+        request: What to run.
+
+    Returns:
+        The outcome as JSON values.
+
+    Raises:
+        PlatformError: As the flow raised it.
+    """
+    state = training(
+        request.project,
+        list(request.data),
+        request.force,
+        request.from_step,
+        return_state=True,
+    )
+    # The embedded server ends with the run: what is still queued for it must go out first.
+    for handler in logging.getLogger("prefect.flow_runs").handlers:
+        handler.flush()
+    result: dict[str, Any] = state.result()
+    return result

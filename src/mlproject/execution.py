@@ -1,0 +1,280 @@
+"""Runs planned steps: cached or run, published, and recorded in MLflow. Knows no step by itself.
+
+Order of things for one step: its nested MLflow run starts; the step writes aside; the folder is
+published; its record is logged; the MLflow run ends. What is published is never made again: where
+a process dies before the record is logged, the next run logs it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlproject.artifacts import Artifact, ArtifactStore, translate_os_errors
+from mlproject.config import Project
+from mlproject.errors import DataError, PlatformError
+from mlproject.plan import ONLY_IF_BLESSED, Plan, PlannedStep
+from mlproject.progress import Event, emit
+from mlproject.registry import Registry
+from mlproject.settings import Settings
+from mlproject.tracking import FINGERPRINT_TAG, ROOT_TAG, STEP_TAG, TAG, Tracker, code_tags
+
+RECORDED = "recorded"  # holds the pipeline's MLflow run, once the artifact's record is logged
+NEEDS_VALID_DATA = ("transform", "train", "evaluate")
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """What a step's function gets.
+
+    Attributes:
+        plan: The plan.
+        step: The step's place in it.
+        settings: The platform's settings.
+        registry: The model registry.
+        inputs: Input step -> its artifact.
+        out_dir: Empty folder to write the artifact in.
+        pipeline_run_id: The pipeline's MLflow run, or the step's own if it runs alone.
+    """
+
+    plan: Plan
+    step: PlannedStep
+    settings: Settings
+    registry: Registry
+    inputs: Mapping[str, Artifact]
+    out_dir: Path
+    pipeline_run_id: str
+
+    @property
+    def project(self) -> Project:
+        """The project."""
+        return self.plan.project
+
+    def rows(self, count: int) -> None:
+        """Tells how many rows are done."""
+        emit(Event("rows", self.step.name, rows=count))
+
+    def note(self, text: str) -> None:
+        """Tells a line of progress."""
+        emit(Event("note", self.step.name, text=text))
+
+
+StepFunction = Callable[[StepContext], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a step may not run: an expected no.
+
+    Attributes:
+        gate: `validate` or `bless`.
+        reasons: In plain words.
+    """
+
+    gate: str
+    reasons: tuple[str, ...]
+
+
+class PipelineRun:
+    """One run of a pipeline, or of one of its steps, under the pipeline root's lock.
+
+    Args:
+        plan: What is to run.
+        settings: The platform's settings.
+        store: The artifacts.
+        tracker: MLflow tracking.
+        registry: The model registry.
+        functions: Step name -> the step's function.
+        parent_run_id: The pipeline's MLflow run; None where a step runs alone.
+
+    Attributes:
+        results: Step -> its artifact, and True where it was cached; the steps done so far.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        settings: Settings,
+        store: ArtifactStore,
+        tracker: Tracker,
+        registry: Registry,
+        functions: Mapping[str, StepFunction],
+        parent_run_id: str | None,
+    ) -> None:
+        self.plan = plan
+        self.settings = settings
+        self.store = store
+        self.tracker = tracker
+        self.registry = registry
+        self._functions = functions
+        self.parent_run_id = parent_run_id
+        self.results: dict[str, tuple[Artifact, bool]] = {}
+
+    def refusal(self, name: str) -> Refusal | None:
+        """Why a step may not run now, or None: data that is blocked, a candidate not blessed.
+
+        Raises:
+            DataError: The step that decides has not run yet.
+        """
+        if name in NEEDS_VALID_DATA:
+            verdict = self._published("validate", name)
+            if verdict.value["blocked"]:
+                return Refusal("validate", tuple(verdict.value["reasons"]))
+        if name in ONLY_IF_BLESSED:
+            verdict = self._published("bless", name)
+            if verdict.value["verdict"] != "BLESSED":
+                return Refusal("bless", tuple(verdict.value["reasons"]))
+        return None
+
+    def run_step(self, name: str) -> tuple[Artifact, bool]:
+        """Runs a step, or takes its published artifact.
+
+        Args:
+            name: The step.
+
+        Returns:
+            The artifact, and True where it was cached.
+
+        Raises:
+            PlatformError: The step failed; nothing of it was published.
+        """
+        self.results[name] = self._run_or_take(name)
+        return self.results[name]
+
+    def _run_or_take(self, name: str) -> tuple[Artifact, bool]:
+        planned = self.plan.step(name)
+        if planned.cached is not None and still_stands(planned.cached, self.registry):
+            self._log_if_missed(planned.cached)
+            emit(Event("cached", name, planned.reason, seconds=planned.cached.seconds))
+            return planned.cached, True
+        inputs = {i: self._published(i, name) for i in planned.inputs}
+        emit(Event("start", name, planned.reason))
+        run_id = self._start_run(planned)
+        began = time.monotonic()
+        try:
+            artifact = self._make(planned, inputs, run_id, began)
+            self._log_record(artifact, run_id)
+        except BaseException as err:
+            emit(Event("failed", name, str(err), seconds=time.monotonic() - began))
+            self._fail(run_id, err)
+            raise
+        self.tracker.finish_run(run_id, "FINISHED")
+        emit(Event("done", name, seconds=artifact.seconds))
+        return artifact, False
+
+    def _make(
+        self, planned: PlannedStep, inputs: Mapping[str, Artifact], run_id: str, began: float
+    ) -> Artifact:
+        with self.store.write_aside(planned.name) as aside:
+            context = StepContext(
+                plan=self.plan,
+                step=planned,
+                settings=self.settings,
+                registry=self.registry,
+                inputs=inputs,
+                out_dir=aside,
+                pipeline_run_id=self.parent_run_id or run_id,
+            )
+            with translate_os_errors(f"The step '{planned.name}'", self.store.root):
+                value = self._functions[planned.name](context)
+            return self.store.publish(
+                aside,
+                planned.name,
+                planned.fingerprint,
+                value,
+                inputs=planned.inputs,
+                seconds=time.monotonic() - began,
+                mlflow_run_id=run_id,
+            )
+
+    def _published(self, name: str, wanted_by: str) -> Artifact:
+        found = self.store.find(name, self.plan.step(name).fingerprint)
+        if found is None:
+            raise DataError(
+                f"The step '{wanted_by}' cannot run yet",
+                received=f"no artifact of '{name}' for this project, data and configuration",
+                expected=f"'{name}' has run before it",
+                next_step=f"run it first (`benison step {name} PROJECT` or `mlflow run . -e {name}`"
+                "), or the whole pipeline: `benison train PROJECT`",
+            )
+        return found
+
+    def _start_run(self, planned: PlannedStep) -> str:
+        tags = {
+            STEP_TAG: planned.name,
+            FINGERPRINT_TAG: planned.fingerprint,
+            ROOT_TAG: str(self.store.root),
+            f"{TAG}reason": planned.reason,
+        }
+        alone = self.settings.mlflow_run_id
+        if self.parent_run_id is None and alone:
+            self.tracker.set_tags(alone, tags)
+            return alone
+        return self.tracker.start_run(planned.name, tags, self.parent_run_id)
+
+    def _log_record(self, artifact: Artifact, run_id: str) -> None:
+        self.tracker.log_record(run_id, artifact.path)
+        self.tracker.log_metrics(run_id, {"seconds": artifact.seconds})
+        (artifact.path / RECORDED).write_text(self.parent_run_id or run_id, encoding="utf-8")
+
+    def _log_if_missed(self, artifact: Artifact) -> None:
+        """Logs the record of an artifact whose process died before it could."""
+        if recorded_in(artifact):
+            return
+        planned = self.plan.step(artifact.step)
+        run_id = self._start_run(planned)
+        self._log_record(artifact, run_id)
+        self.tracker.finish_run(run_id, "FINISHED", {f"{TAG}logged_late": "true"})
+
+    def _fail(self, run_id: str, err: BaseException) -> None:
+        """Marks a run failed; a server that is gone must not hide the first error."""
+        status = "FAILED" if isinstance(err, Exception) else "KILLED"
+        try:
+            self.tracker.finish_run(run_id, status, {f"{TAG}error": f"{type(err).__name__}: {err}"})
+        except PlatformError:
+            emit(Event("note", "", "the failure could not be recorded in MLflow"))
+
+
+def still_stands(artifact: Artifact, registry: Registry) -> bool:
+    """False where what a step did outside its folder is gone: a version, an exported model."""
+    if artifact.step == "register":
+        value = artifact.value
+        return registry.version(value["name"], value["version"]) is not None
+    if artifact.step == "export":
+        return Path(artifact.value["path"]).is_dir()
+    return True
+
+
+def recorded_in(artifact: Artifact) -> str | None:
+    """The pipeline's MLflow run that an artifact is recorded in; None if that is still to do."""
+    file = artifact.path / RECORDED
+    return file.read_text(encoding="utf-8") if file.exists() else None
+
+
+def start_pipeline_run(tracker: Tracker, plan: Plan, settings: Settings, root: Path) -> str:
+    """Starts the pipeline's MLflow run (or takes the one of `mlflow run`), tagged with its plan.
+
+    Returns:
+        The MLflow run's id.
+    """
+    project = plan.project
+    tags = {
+        **code_tags(project.folder),
+        ROOT_TAG: str(root),
+        f"{TAG}project": project.config.name,
+        f"{TAG}module_digest": plan.module_digest,
+        f"{TAG}source_digest": plan.source_digest,
+        f"{TAG}baseline": str(plan.baseline.version) if plan.baseline else "none",
+        "mlflow.note.content": project.config.description,
+    }
+    if settings.mlflow_run_id:
+        run_id = settings.mlflow_run_id
+        tracker.set_tags(run_id, tags)
+    else:
+        run_id = tracker.start_run(f"{project.config.name} pipeline", tags)
+    tracker.log_text(run_id, project.config.model_dump_json(indent=1, by_alias=True), "config.json")
+    return run_id
+
