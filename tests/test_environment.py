@@ -20,6 +20,7 @@ from mlflow.projects._project_spec import Project
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from uv import find_uv_bin
 
 ROOT = Path(__file__).parents[1]
 PYTHON = "3.11"
@@ -45,6 +46,7 @@ LOCKED = {
     for name, version in (entry.split()[0].split("==") for entry in lock_entries())
 }
 DIRECT = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
+OVERRIDES: list[str] = PROJECT["tool"]["uv"]["override-dependencies"]
 DEV = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["dev"]]
 
 
@@ -77,6 +79,52 @@ def test_the_lock_keeps_the_constraints_of_the_reference_stack() -> None:
     constraints = map(Requirement, PROJECT["tool"]["uv"]["constraint-dependencies"])
     for constraint in constraints:
         assert constraint.specifier.contains(LOCKED[canonicalize_name(constraint.name)])
+
+
+def test_the_lock_keeps_the_overrides() -> None:
+    for override in map(Requirement, OVERRIDES):
+        assert override.specifier.contains(LOCKED[canonicalize_name(override.name)])
+
+
+def test_packages_disagree_about_overridden_packages_only() -> None:
+    # Fewer disagreements than overrides: the override, and PIP_NO_DEPS=1 in docs and environment
+    # files, can go.
+    disputed = set()
+    for distribution in importlib.metadata.distributions():
+        for asked in map(Requirement, distribution.requires or []):
+            if asked.marker is None or asked.marker.evaluate({"extra": ""}):
+                locked = LOCKED.get(canonicalize_name(asked.name))
+                if locked is None or not asked.specifier.contains(locked, prereleases=True):
+                    disputed.add(canonicalize_name(asked.name))
+    assert disputed == {canonicalize_name(Requirement(override).name) for override in OVERRIDES}
+
+
+def test_uv_takes_the_lock_where_mlflow_run_installs_it(tmp_path: Path) -> None:
+    # As mlflow.utils.virtualenv does it: links to the project's files, and a file of requirements.
+    for path in ROOT.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    dependencies = yaml.safe_load(read("python_env.yaml"))["dependencies"]
+    (tmp_path / "requirements.mlflow.txt").write_text("\n".join(dependencies))
+    command = [find_uv_bin(), "pip", "install", "--python", sys.executable, "--dry-run"]
+    done = subprocess.run(
+        [*command, "--offline", "--no-cache", "-r", "requirements.mlflow.txt"],
+        cwd=tmp_path,
+        env={name: os.environ[name] for name in os.environ if not name.startswith("UV_")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Would make no changes" in done.stderr, done.stderr
+
+
+def test_pip_is_told_to_install_the_lock_as_it_stands() -> None:
+    calls = {
+        "PIP_NO_DEPS=1 mlflow run . --env-manager=virtualenv": ["python_env.yaml"],
+        "PIP_NO_DEPS=1 conda env create": ["conda.yaml", "docs/dependencies.md"],
+        "PIP_NO_DEPS=1 mlflow run .": ["docs/dependencies.md"],
+    }
+    missing = [(call, name) for call in calls for name in calls[call] if call not in read(name)]
+    assert missing == []
 
 
 def test_every_locked_package_has_a_hash() -> None:

@@ -169,7 +169,13 @@ def cached_outcome(opened: Opened) -> Outcome | None:
 
 def _step_outcome(artifact: Artifact, cached: bool, reason: str) -> StepOutcome:
     return StepOutcome(
-        artifact.step, cached, artifact.seconds, reason, artifact.fingerprint, artifact.uri
+        name=artifact.step,
+        cached=cached,
+        seconds=artifact.seconds,
+        cpu_seconds=artifact.cpu_seconds,
+        reason=reason,
+        fingerprint=artifact.fingerprint,
+        uri=artifact.uri,
     )
 
 

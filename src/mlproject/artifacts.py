@@ -43,6 +43,7 @@ class Artifact:
         uri: Folder that holds it.
         value: The step's small typed result, as JSON values.
         seconds: Wall seconds that the step took when it ran.
+        cpu_seconds: CPU seconds that its process took for it (children not counted).
         mlflow_run_id: MLflow run that recorded it, if one did.
     """
 
@@ -51,6 +52,7 @@ class Artifact:
     uri: str
     value: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     mlflow_run_id: str | None = None
 
     @property
@@ -102,6 +104,7 @@ class ArtifactStore:
             uri=str(folder),
             value=manifest["value"],
             seconds=manifest["seconds"],
+            cpu_seconds=manifest["cpu_seconds"],
             mlflow_run_id=manifest["mlflow_run_id"],
         )
 
@@ -131,6 +134,7 @@ class ArtifactStore:
         inputs: Mapping[str, str],
         seconds: float,
         mlflow_run_id: str | None,
+        cpu_seconds: float = 0.0,
     ) -> Artifact:
         """Writes the manifest and renames the folder into place, replacing an older one.
 
@@ -142,6 +146,7 @@ class ArtifactStore:
             inputs: Input step -> fingerprint.
             seconds: Wall seconds of the step.
             mlflow_run_id: The MLflow run that recorded the step.
+            cpu_seconds: CPU seconds of the step.
         """
         manifest = {
             "step": step,
@@ -149,6 +154,7 @@ class ArtifactStore:
             "inputs": dict(inputs),
             "value": dict(value),
             "seconds": round(seconds, 3),
+            "cpu_seconds": round(cpu_seconds, 3),
             "mlflow_run_id": mlflow_run_id,
             "published_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }

@@ -168,6 +168,7 @@ class PipelineRun:
     def _make(
         self, planned: PlannedStep, inputs: Mapping[str, Artifact], run_id: str, began: float
     ) -> Artifact:
+        began_cpu = time.process_time()
         with self.store.write_aside(planned.name) as aside:
             context = StepContext(
                 plan=self.plan,
@@ -188,6 +189,7 @@ class PipelineRun:
                 inputs=planned.inputs,
                 seconds=time.monotonic() - began,
                 mlflow_run_id=run_id,
+                cpu_seconds=time.process_time() - began_cpu,
             )
 
     def _published(self, name: str, wanted_by: str) -> Artifact:

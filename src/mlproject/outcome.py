@@ -21,6 +21,7 @@ class StepOutcome:
         name: The step.
         cached: True where it was not run.
         seconds: Wall seconds when it ran.
+        cpu_seconds: CPU seconds of its process when it ran.
         reason: Why it ran, or was cached.
         fingerprint: Its artifact's fingerprint.
         uri: Its artifact's folder.
@@ -29,6 +30,7 @@ class StepOutcome:
     name: str
     cached: bool
     seconds: float
+    cpu_seconds: float
     reason: str
     fingerprint: str
     uri: str

@@ -36,7 +36,7 @@ def table(tmp_path: Path) -> pa.Table:
     return pa.Table.from_batches(batches)
 
 
-def column(tmp_path: Path, name: str) -> dict[int, object]:
+def column(tmp_path: Path, name: str) -> dict[object, object]:
     rows = table(tmp_path)
     return dict(zip(rows["id"].to_pylist(), rows[name].to_pylist(), strict=True))
 

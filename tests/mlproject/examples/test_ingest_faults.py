@@ -90,6 +90,7 @@ def test_a_url_is_refused(tmp_path: Path) -> None:
         (b"id,price,caf\xe9\n" + FEW, "line 1: bytes that are not UTF-8"),
         (HEADER + FEW + b"1,2,x\0y\n", "NUL bytes"),
         (HEADER + MANY + b"1\0,2,x\n", "NUL bytes"),
+        (HEADER + MANY + b"1,2,x\0y\n", "NUL bytes"),
         (b"i\0d,price,name\n" + FEW, "NUL bytes"),
         ((HEADER + FEW).decode().encode("utf-16"), "iconv -f UTF-16"),
         (HEADER + FEW + b'1,2,"x\n' + FEW, "line 62: a quote is opened and never closed"),
@@ -97,6 +98,7 @@ def test_a_url_is_refused(tmp_path: Path) -> None:
         (HEADER + FEW + b'"1,2,x\n' + FEW, "line 62: a quote is opened and never closed"),
         (HEADER + b"1,2," + b"x" * (3 << 20) + b"\n", "line 2: the row is too long"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "text",
 )
 def test_malformed_text_is_named_with_its_line(tmp_path: Path, content: bytes, words: str) -> None:
     assert words in refused(tmp_path, content)

@@ -65,7 +65,7 @@ def flat_batch() -> pa.RecordBatch:
     )
 
 
-EXAMPLE_LAYOUT = {
+EXAMPLE_LAYOUT: dict[str, list[list[object] | None]] = {
     "n": [[1], None, [3], None],
     "f": [[0.5], [1.5], None, [-0.25]],
     "s": [None, ["é".encode()], [b""], [b"z"]],

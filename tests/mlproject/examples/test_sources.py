@@ -37,8 +37,9 @@ def test_the_digest_survives_a_move_and_the_order_of_the_paths(tmp_path: Path) -
         {"a": "1"},
         {"a": "12", "b": ""},
         {"a": "2", "b": "1"},
+        {"a": "15:b.csv2"},
     ],
-    ids=["content", "name", "file gone", "content moved", "content swapped"],
+    ids=["content", "name", "file gone", "content moved", "content swapped", "name as content"],
 )
 def test_the_digest_tells_changes(tmp_path: Path, contents: dict[str, str]) -> None:
     before = digest(write(tmp_path / "here", a="1", b="2"))
