@@ -40,12 +40,13 @@ class Scored:
     Attributes:
         labels: `[rows]` 0 or 1.
         scores: Model (`candidate`, `champion`) -> `[rows] float32` probabilities.
-        slices: Slice column -> `[rows]` values as text; missing is `(missing)`.
+        slices: Slice column -> `[rows]` values as text (an array, or a `pandas.Categorical`);
+            missing is `(missing)`.
     """
 
     labels: np.ndarray
     scores: dict[str, np.ndarray]
-    slices: dict[str, np.ndarray]
+    slices: dict[str, Any]
 
 
 def score_examples(
@@ -106,6 +107,7 @@ def compute_metrics(scored: Scored, min_examples: int) -> list[MetricRow]:
         Rows: overall first, then the slices by column and falling size.
     """
     import numpy as np
+    import pandas as pd
     import sklearn
 
     rows: list[MetricRow] = []
@@ -113,8 +115,10 @@ def compute_metrics(scored: Scored, min_examples: int) -> list[MetricRow]:
         everything = np.arange(len(scored.labels))
         rows += _metric_rows(OVERALL, everything, scored, 1)
         for column, values in scored.slices.items():
-            names, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
-            order = np.argsort(codes, kind="stable")
+            groups = pd.Categorical(values)
+            names = groups.categories
+            counts = np.bincount(groups.codes, minlength=len(names))
+            order = np.argsort(groups.codes, kind="stable")
             bounds = np.concatenate([[0], np.cumsum(counts)])
             for index in np.argsort(-counts, kind="stable"):
                 members = order[bounds[index] : bounds[index + 1]]
@@ -227,8 +231,8 @@ def _read_labels(file: Path, label: str) -> np.ndarray:
     return labels.astype("int64")
 
 
-def _read_slices(split_dir: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
-    import numpy as np
+def _read_slices(split_dir: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Each slice column as a `pandas.Categorical`: a code a row, not a text a row."""
     import pyarrow as pa
 
     if not columns:
@@ -243,7 +247,7 @@ def _read_slices(split_dir: Path, columns: tuple[str, ...]) -> Iterator[tuple[st
                 next_step="mend `evaluation.slices` in project.yaml",
             )
         parts = [
-            batch.column(0).cast(pa.string()).fill_null("(missing)").to_numpy(zero_copy_only=False)
+            batch.column(0).cast(pa.string()).fill_null("(missing)")
             for batch in read_batches(split_dir, columns=[column], batch_rows=100_000)
         ]
-        yield column, np.concatenate(parts).astype(str)
+        yield column, pa.chunked_array(parts).dictionary_encode().to_pandas().array

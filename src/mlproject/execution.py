@@ -16,6 +16,7 @@ from typing import Any
 from mlproject.artifacts import Artifact, ArtifactStore, translate_os_errors
 from mlproject.config import Project
 from mlproject.errors import DataError, PlatformError
+from mlproject.memory import release_memory
 from mlproject.plan import ONLY_IF_BLESSED, Plan, PlannedStep
 from mlproject.progress import Event, emit
 from mlproject.registry import Registry
@@ -162,6 +163,7 @@ class PipelineRun:
             self._fail(run_id, err)
             raise
         self.tracker.finish_run(run_id, "FINISHED")
+        release_memory()
         emit(Event("done", name, seconds=artifact.seconds))
         return artifact, False
 
