@@ -152,8 +152,10 @@ def main() -> None:
         show("cached re-run", cached)
     metrics = first.outcome["metrics"]
     print(f"\n{first.outcome['status']}: {metrics}")
-    figures = {n: {k: v for k, v in asdict(r).items() if k != "outcome"} for n, r in
-               (("first", first), ("cached", cached))}
+    figures = {
+        n: {k: v for k, v in asdict(r).items() if k != "outcome"}
+        for n, r in (("first", first), ("cached", cached))
+    }
     print(json.dumps({**figures, "metrics": metrics}))
 
 

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from mlproject.errors import PlatformError
@@ -26,15 +27,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    args = _parser().parse_args(argv)
+    args = _parser().parse_args(_spell_out_force(sys.argv[1:] if argv is None else argv))
     try:
-        return int(_run(args))
+        code = int(_run(args))
+        sys.stdout.flush()
+        return code
     except PlatformError as err:
         if getattr(args, "json", False):
             print(json.dumps({"error": str(err), "exit_code": err.exit_code}))
         print(f"benison {args.command}: {err}", file=sys.stderr)
         if getattr(args, "verbose", False):
-            raise
+            traceback.print_exception(err)
         return err.exit_code
     except KeyboardInterrupt:
         print(f"benison {args.command}: interrupted; finished steps are kept", file=sys.stderr)
@@ -66,7 +69,7 @@ def _run(args: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="benison",
-        description="From raw data to a blessed, registered, served model, on the record of MLflow.",
+        description="From raw data to a blessed, registered, served model, recorded in MLflow.",
         epilog="State lives in the nearest .benison folder (BENISON_HOME). MLFLOW_TRACKING_URI and "
         "PREFECT_API_URL name servers; without them everything runs embedded.",
     )
@@ -94,7 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("model", help="MODEL (its champion), MODEL@alias or MODEL/version")
     serve.add_argument("--host", default="127.0.0.1", help="address to bind (default 127.0.0.1)")
     serve.add_argument("--port", type=int, default=8501, help="REST port (default 8501; 0 any)")
-    serve.add_argument("--grpc-port", type=int, default=8500, help="gRPC port (default 8500; 0 any)")
+    serve.add_argument(
+        "--grpc-port", type=int, default=8500, help="gRPC port (default 8500; 0 any)"
+    )
     serve.add_argument(
         "--poll-s", type=float, default=2.0, help="seconds between looks at the alias (default 2)"
     )
@@ -105,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser("predict", help="ask a served model")
     predict.add_argument("model", help="MODEL or MODEL/version")
-    predict.add_argument("row", nargs="?", help='a row as JSON: \'{"trip_miles": 2.5}\'')
+    predict.add_argument("row", nargs="?", help="a row as JSON: '{\"trip_miles\": 2.5}'")
     predict.add_argument("--file", metavar="ROWS.csv", help="a CSV file of rows instead")
     predict.add_argument(
         "--url", default="http://127.0.0.1:8501", help="the model server (default port 8501)"
@@ -153,10 +158,24 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verbose", action="store_true", help="show the libraries' logs")
 
 
+_BOOLEANS = {
+    **{"true": True, "1": True, "yes": True},
+    **{"false": False, "0": False, "no": False, "": False},
+}
+
+
+def _spell_out_force(argv: Sequence[str]) -> list[str]:
+    """Gives a bare `--force` its value; argparse would take the project after it for one."""
+    following = [*argv[1:], "--"]
+    return [
+        "--force=true" if word == "--force" and after.lower() not in _BOOLEANS else word
+        for word, after in zip(argv, following, strict=True)
+    ]
+
+
 def _boolean(text: str) -> bool:
-    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
     try:
-        return {**values, "": False}[text.lower()]
+        return _BOOLEANS[text.lower()]
     except KeyError as err:
         raise argparse.ArgumentTypeError(f"expected true or false, received '{text}'") from err
 

@@ -6,6 +6,7 @@ import json
 import shlex
 import time
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -38,7 +39,8 @@ class Display:
     """
 
     def __init__(self, stream: IO[str], title: str, steps: tuple[str, ...] = STEPS) -> None:
-        self.console = Console(file=stream, highlight=False)
+        # No markup: a path or a value of the data may hold "[/x]".
+        self.console = Console(file=stream, highlight=False, markup=False, emoji=False)
         self._title = title
         self._states = dict.fromkeys(steps, "waiting")
         self._texts = dict.fromkeys(steps, "")
@@ -131,6 +133,7 @@ def show_summary(console: Console, outcome: Mapping[str, Any], hint: str) -> Non
         hint: How to open the UI.
     """
     status = outcome["status"]
+    say = partial(console.print, markup=False, emoji=False)
     title, style = {
         "blessed": ("BLESSED", "green"),
         "not_blessed": ("NOT BLESSED: the champion stays", "yellow"),
@@ -142,19 +145,19 @@ def show_summary(console: Console, outcome: Mapping[str, Any], hint: str) -> Non
         parts += [Text(""), _metrics_table(outcome["slices"])]
     console.print(Panel(Group(*parts), title=title, title_align="left", border_style=style))
     if all(step["cached"] for step in outcome["steps"]):
-        console.print(
+        say(
             "Nothing was run: data, configuration, code and champion are as they were "
             "(--force runs all the same)."
         )
     if outcome["version"] is not None:
-        console.print(f"Model    {outcome['model']}/{outcome['version']} is the champion")
+        say(f"Model    {outcome['model']}/{outcome['version']} is the champion")
     if outcome["mlflow_run_id"]:
-        console.print(f"MLflow   {outcome['mlflow_run_url']}  {hint}", soft_wrap=True)
+        say(f"MLflow   {outcome['mlflow_run_url']}  {hint}", soft_wrap=True)
     if outcome["sample"]:
         row = shlex.quote(json.dumps(outcome["sample"]["sample"]))
-        console.print(f"Served   {json.dumps(outcome['sample']['prediction'])} for the sample row")
-        console.print(f"Serve    benison serve {outcome['model']}")
-        console.print(f"Predict  benison predict {outcome['model']} {row}", soft_wrap=True)
+        say(f"Served   {json.dumps(outcome['sample']['prediction'])} for the sample row")
+        say(f"Serve    benison serve {outcome['model']}")
+        say(f"Predict  benison predict {outcome['model']} {row}", soft_wrap=True)
 
 
 def _metrics_table(slices: list[Mapping[str, Any]]) -> Table:
@@ -172,10 +175,14 @@ def _metrics_table(slices: list[Mapping[str, Any]]) -> Table:
         table.add_column(metric, justify="right")
     for name, rows in [*overall.items(), *rest[:SLICES_SHOWN]]:
         cells = [_cell(rows, metric) for metric in ("auc", "accuracy", "log_loss")]
-        table.add_row(name, f"{rows['candidate']['examples']:,}", *cells)
+        table.add_row(Text(name), f"{rows['candidate']['examples']:,}", *cells)
+    notes = []
+    if any("champion" in rows for rows in by_slice.values()):
+        notes.append("in brackets: the champion, on the same rows")
     if len(rest) > SLICES_SHOWN:
-        table.caption = f"{len(rest) - SLICES_SHOWN} smaller slices: metrics_by_slice.json in MLflow"
-        table.caption_justify = "left"
+        notes.append(f"{len(rest) - SLICES_SHOWN} smaller slices: metrics_by_slice.json in MLflow")
+    table.caption = "; ".join(notes) or None
+    table.caption_justify = "left"
     return table
 
 

@@ -52,8 +52,9 @@ def quiet(home: Path, name: str, verbose: bool) -> Iterator[tuple[IO[str], Path 
         yield console, log
     finally:
         logging.captureWarnings(False)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):  # a full disk must not keep the terminal away
+                stream.flush()
         os.dup2(saved_out, 1)
         os.dup2(saved_err, 2)
         for descriptor in (saved_out, saved_err):

@@ -131,12 +131,14 @@ def walk(run: PipelineRun, run_step: RunStep) -> Outcome:
             break
     run_id = run.parent_run_id
     url = run.tracker.run_link(run_id) if run_id else None
-    outcome = make_outcome(
-        run.plan.project.config.name, artifacts, tuple(steps), run_id, url
-    )
+    outcome = make_outcome(run.plan.project.config.name, artifacts, tuple(steps), run_id, url)
     if run_id:
+        run.tracker.log_overview(run_id, {name: a.path for name, a in artifacts.items()})
         run.tracker.log_metrics(run_id, dict(outcome.metrics))
-        tags = {f"{TAG}step.{s.name}": "cached" if s.cached else "run" for s in steps}
+        tags = {
+            f"{TAG}step.{name}": f"cached, made in {recorded_in(a)}" if cached else "run"
+            for name, (a, cached) in run.results.items()
+        }
         tags |= {f"{TAG}status": outcome.status, f"{TAG}reasons": "; ".join(outcome.reasons)}
         if outcome.version is not None:
             tags[f"{TAG}model"] = f"{outcome.model}/{outcome.version}"
@@ -153,7 +155,11 @@ def cached_outcome(opened: Opened) -> Outcome | None:
     steps: list[StepOutcome] = []
     for planned in opened.plan.steps:
         artifact = planned.cached
-        if artifact is None or not recorded_in(artifact) or not still_stands(artifact, opened.registry):
+        if (
+            artifact is None
+            or not recorded_in(artifact)
+            or not still_stands(artifact, opened.registry)
+        ):
             return None
         artifacts[planned.name] = artifact
         steps.append(_step_outcome(artifact, True, planned.reason))

@@ -153,5 +153,3 @@ def _read_csv(path: Path) -> list[Mapping[str, Any]]:
         raise ConfigError(
             "Reading the file of rows failed", received=f"{path}: {err}", expected="a CSV file"
         ) from err
-
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Completed
@@ -39,7 +39,11 @@ def heals_by_retry(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> b
 )
 def run_step(run: PipelineRun, name: str) -> Any:
     """Runs one step of an opened pipeline run; returns its artifact's URI."""
+    logger = get_run_logger()
+    planned = run.plan.step(name)
+    logger.info("%s %s: %s", name, planned.fingerprint, planned.reason)
     artifact, cached = run.run_step(name)
+    logger.info("%s is in %s after %.1f s", name, artifact.uri, artifact.seconds)
     if cached:
         return Completed(name="Cached", message=artifact.uri, data=artifact.uri)
     return artifact.uri
@@ -47,5 +51,6 @@ def run_step(run: PipelineRun, name: str) -> Any:
 
 def run_as_task(run: PipelineRun, name: str) -> tuple[Artifact, bool]:
     """Runs one step as a Prefect task named for the step."""
-    run_step.with_options(name=name)(quote(run), name)
+    named: Any = run_step.with_options(name=name)
+    named(quote(run), name)  # quoted: Prefect is not to look for futures inside it
     return run.results[name]

@@ -47,9 +47,7 @@ def train(args: argparse.Namespace) -> int:
         from rich.console import Console
 
         local = not settings.tracking_uri.startswith("http")
-        show_summary(
-            Console(highlight=False), outcome, "(`benison ui` opens it)" if local else ""
-        )
+        show_summary(Console(highlight=False), outcome, "(`benison ui` opens it)" if local else "")
         if log:
             print(f"Log      {log}")
     return int(outcome["exit_code"])
@@ -61,10 +59,10 @@ def step(args: argparse.Namespace) -> int:
     request = _request(args, "")
     settings = read_settings()
     with quiet(settings.home, args.step, args.verbose) as (stream, _):
-        with Display(stream, f"{args.project}: {args.step}", (args.step,)) as display:
-            with listening(display), open_run(request, alone=True) as run:
-                refused = run.refusal(args.step)
-                artifact = None if refused else run.run_step(args.step)[0]
+        display = Display(stream, f"{args.project}: {args.step}", (args.step,))
+        with display, listening(display), open_run(request, alone=True) as run:
+            refused = run.refusal(args.step)
+            artifact = None if refused else run.run_step(args.step)[0]
     if refused:
         print(f"'{args.step}' was not run: {refused.gate} says no", file=sys.stderr)
         print("\n".join(f"- {reason}" for reason in refused.reasons), file=sys.stderr)
@@ -108,10 +106,16 @@ def _request(args: argparse.Namespace, from_step: str) -> Request:
 
 def _run_flow(request: Request, opened: Opened) -> dict[str, Any]:
     """Starts what a run needs (a Prefect server and the heavy imports overlap), runs the flow."""
+    with opened.store.lock():
+        pass  # busy, or not to be written: said now, not after seconds of imports
     with prefect_api(opened.settings) as server:
         waiting = [s.name for s in opened.plan.steps if s.cached is None]
         if set(waiting) & set(NEED_TENSORFLOW):
-            emit(Event("note", waiting[0], "loading TensorFlow" + (", starting Prefect" * bool(server))))
+            emit(
+                Event(
+                    "note", waiting[0], "loading TensorFlow" + (", starting Prefect" * bool(server))
+                )
+            )
             _import_tensorflow()
         if server:
             server.wait()

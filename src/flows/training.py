@@ -49,7 +49,7 @@ def run_training(request: Request) -> dict[str, Any]:
     Raises:
         PlatformError: As the flow raised it.
     """
-    state = training(
+    state: Any = training(
         request.project,
         list(request.data),
         request.force,

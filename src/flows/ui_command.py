@@ -42,9 +42,7 @@ def ui(args: argparse.Namespace) -> int:
     mlflow_url = f"http://127.0.0.1:{args.mlflow_port}"
     with contextlib.ExitStack() as stack:
         servers = [
-            stack.enter_context(
-                _process("prefect", _prefect_command(args.prefect_port), settings)
-            ),
+            stack.enter_context(_process("prefect", _prefect_command(args.prefect_port), settings)),
         ]
         if settings.tracking_is_local:
             servers.append(
@@ -87,19 +85,20 @@ def schedule(args: argparse.Namespace) -> int:
     os.environ.update(prefect_environment(settings))
     os.environ["PREFECT_API_URL"] = api_url
     os.environ["BENISON_HOME"] = str(settings.home)
-    from prefect.client.schemas.schedules import construct_schedule
+    from prefect.schedules import Cron
 
     from flows.training import training
 
     print(f"training/{name} is scheduled: {args.cron} ({args.timezone}). Stop with Ctrl-C.")
     training.serve(
         name=name,
-        schedule=construct_schedule(cron=args.cron, timezone=args.timezone),
+        schedule=Cron(args.cron, timezone=args.timezone),
         parameters={
             "project": request.project,
             "data": [str(Path(d).resolve()) if "=" not in d else d for d in request.data],
         },
         print_starting_message=False,
+        limit=1,  # a second run would find the pipeline root in use
     )
     return 0
 
@@ -151,7 +150,8 @@ def _process(
 
 
 def _wait(
-    ready: Callable[[], bool], process: subprocess.Popen[bytes], name: str, settings: Settings) -> None:
+    ready: Callable[[], bool], process: subprocess.Popen[bytes], name: str, settings: Settings
+) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         if ready():

@@ -63,9 +63,7 @@ class Anomalies:
     def reasons(self) -> list[str]:
         """The anomalies in plain words, those that block first."""
         ordered = sorted(self.found, key=lambda a: a.policy != BLOCK)
-        return [
-            f"{a.policy}: {a.feature} ({a.split}): {a.description} [{a.kind}]" for a in ordered
-        ]
+        return [f"{a.policy}: {a.feature} ({a.split}): {a.description} [{a.kind}]" for a in ordered]
 
 
 def anomaly_kinds() -> tuple[str, ...]:

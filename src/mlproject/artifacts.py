@@ -89,24 +89,24 @@ class ArtifactStore:
         folder = self.root / step / key
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            return Artifact(
+                step=step,
+                fingerprint=key,
+                uri=str(folder),
+                value=dict(manifest["value"]),
+                seconds=float(manifest["seconds"]),
+                cpu_seconds=float(manifest["cpu_seconds"]),
+                mlflow_run_id=manifest["mlflow_run_id"],
+            )
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as err:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as err:
             raise StorageError(
                 f"Reading the artifact of step '{step}' failed",
-                received=f"{folder / MANIFEST}: {err}",
+                received=f"{folder / MANIFEST}: {type(err).__name__}: {err}",
                 expected="a manifest written by this platform",
                 next_step=f"remove the folder {folder} and run again",
             ) from err
-        return Artifact(
-            step=step,
-            fingerprint=key,
-            uri=str(folder),
-            value=manifest["value"],
-            seconds=manifest["seconds"],
-            cpu_seconds=manifest["cpu_seconds"],
-            mlflow_run_id=manifest["mlflow_run_id"],
-        )
 
     @contextmanager
     def write_aside(self, step: str) -> Iterator[Path]:
@@ -192,7 +192,8 @@ class ArtifactStore:
         path = self.root / ".lock"
         with translate_os_errors("Opening the pipeline root", self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-            file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - closed in the finally below
+            # Unbuffered: nothing is left that closing it on a full disk could fail to write.
+            file = open(path, "ab+", buffering=0)  # noqa: SIM115 - closed in the finally below
         try:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -200,14 +201,14 @@ class ArtifactStore:
                 file.seek(0)
                 raise BusyError(
                     f"Another run is using the pipeline root {self.root}",
-                    received=file.read().strip() or "a run that gave no name",
+                    received=file.read().decode(errors="replace") or "a run that gave no name",
                     expected="one run at a time on one pipeline root",
                     next_step="wait for it to end, or set BENISON_PIPELINE_ROOT to another folder",
                 ) from err
-            file.truncate(0)
-            file.write(f"pid {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
-            file.flush()
             self._sweep()
+            with translate_os_errors("Locking the pipeline root", self.root):
+                file.truncate(0)
+                file.write(f"pid {os.getpid()} since {time.strftime('%F %T')}".encode())
             yield
         finally:
             file.close()

@@ -5,6 +5,7 @@ It fails closed: a metric that cannot be judged, or no threshold at all, never b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -15,6 +16,7 @@ from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, MetricRow
 Verdict = Literal["BLESSED", "NOT_BLESSED", "NOT_VALIDATED"]
 Outcome = Literal["pass", "fail", "unjudged", "skipped"]
 HIGHER_IS_BETTER: Mapping[str, bool] = {"auc": True, "accuracy": True, "log_loss": False}
+ROUNDING = 1e-12  # 0.9 - 0.897 is 0.003 and a little more in floating point
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ def _checks(rows: Sequence[MetricRow], section: EvaluationSection) -> Iterator[C
             yield _value_check(metric, threshold, name, required, candidate.get(name))
     for metric, change in section.change_thresholds.items():
         if not champion:
-            yield Check("skipped", f"no champion yet: the change threshold on {metric} did not apply")
+            yield Check(
+                "skipped", f"no champion yet: the change threshold on {metric} did not apply"
+            )
             continue
         for name, required in _slices(change, candidate):
             yield _change_check(
@@ -103,8 +107,9 @@ def _slices(threshold: _Threshold, known: Iterable[str]) -> Iterator[tuple[str, 
     """The slices that a threshold holds, and whether each must be judged."""
     names = list(known)
     for wanted in threshold.slices:
-        if wanted.endswith("=*"):
-            yield from ((n, False) for n in names if n.startswith(wanted[:-1]))
+        values = [n for n in names if wanted.endswith("=*") and n.startswith(wanted[:-1])]
+        if values:
+            yield from ((n, False) for n in values)
         else:
             yield wanted, True
 
@@ -113,7 +118,7 @@ def _value_check(
     metric: str, threshold: ValueThreshold, name: str, required: bool, row: MetricRow | None
 ) -> Check:
     value = getattr(row, metric) if row else None
-    if value is None:
+    if value is None or not math.isfinite(value):
         return _no_value(metric, name, required, row)
     where = _where(metric, name)
     if threshold.min is not None and value < threshold.min:
@@ -138,11 +143,13 @@ def _change_check(
 ) -> Check:
     new = getattr(candidate, metric) if candidate else None
     old = getattr(champion, metric) if champion else None
-    if new is None or old is None:
+    if new is None or not math.isfinite(new):
         return _no_value(metric, name, required, candidate)
+    if old is None or not math.isfinite(old):
+        return _no_value(metric, name, required, champion, " of the champion")
     loss = old - new if HIGHER_IS_BETTER[metric] else new - old
     where = _where(metric, name)
-    if loss > threshold.max_loss:
+    if loss > threshold.max_loss + ROUNDING:
         return Check(
             "fail",
             f"{where} is {new:.4f}, worse than the champion's {old:.4f} by {loss:.4f}; "
@@ -158,10 +165,15 @@ def _change_check(
     )
 
 
-def _no_value(metric: str, name: str, required: bool, row: MetricRow | None) -> Check:
+def _no_value(
+    metric: str, name: str, required: bool, row: MetricRow | None, whose: str = ""
+) -> Check:
+    value = getattr(row, metric) if row else None
     why = f"{row.examples} rows are too few, or of one class" if row else "there are no such rows"
-    outcome: Outcome = "unjudged" if required else "skipped"
-    return Check(outcome, f"{_where(metric, name)} could not be judged: {why}")
+    if value is not None:
+        why = f"it is {value}"
+    outcome: Outcome = "unjudged" if required or value is not None else "skipped"
+    return Check(outcome, f"{_where(metric, name)}{whose} could not be judged: {why}")
 
 
 def _where(metric: str, name: str) -> str:

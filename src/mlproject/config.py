@@ -6,6 +6,7 @@ Unknown keys are refused with the closest valid name; each default stands here a
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,7 +22,8 @@ Scalar = str | int | float | bool
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A bound that is NaN would hold for every metric.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataSection(_Section):
@@ -122,6 +124,7 @@ class ValueThreshold(_Section):
     max: float | None = Field(None, description="Highest value allowed (absolute, inclusive).")
     slices: tuple[str, ...] = Field(
         ("overall",),
+        min_length=1,
         description="Slices held to it: `overall`, a slice such as `payment_type=Cash`, or all "
         "values of a column as `payment_type=*`.",
     )
@@ -140,7 +143,9 @@ class ChangeThreshold(_Section):
         description="Largest worsening allowed, absolute, in the metric's own unit (0.002 lets "
         "AUC fall by 0.002; 0 wants at least equality)."
     )
-    slices: tuple[str, ...] = Field(("overall",), description="As for value thresholds.")
+    slices: tuple[str, ...] = Field(
+        ("overall",), min_length=1, description="As for value thresholds."
+    )
 
 
 class EvaluationSection(_Section):
@@ -148,7 +153,9 @@ class EvaluationSection(_Section):
 
     slices: tuple[str, ...] = Field((), description="Raw columns; each value is a slice.")
     min_slice_examples: int = Field(
-        100, gt=0, description="A slice with fewer rows is not judged (it neither passes nor fails)."
+        100,
+        gt=0,
+        description="A slice with fewer rows is not judged (it neither passes nor fails).",
     )
     value_thresholds: dict[str, ValueThreshold] = Field(
         default_factory=dict, description="Metric (`auc`, `accuracy`, `log_loss`) -> bounds."
@@ -167,8 +174,9 @@ class EvaluationSection(_Section):
 
     @model_validator(mode="after")
     def _known_slices(self) -> EvaluationSection:
-        bounds = (*self.value_thresholds.values(), *self.change_thresholds.values())
-        for name in {s for bound in bounds for s in bound.slices} - {"overall"}:
+        named = {s for bound in self.value_thresholds.values() for s in bound.slices}
+        named |= {s for bound in self.change_thresholds.values() for s in bound.slices}
+        for name in sorted(named - {"overall"}):
             column = name.partition("=")[0]
             if "=" not in name or column not in self.slices:
                 raise ValueError(
@@ -228,10 +236,9 @@ class Project(BaseModel):
     def source_paths(self) -> dict[str | None, str]:
         """Split name (None: split by hash) -> where its rows are; relative paths made absolute."""
         data = self.config.data
-        named: dict[str | None, str] = dict(data.split_paths) if data.split_paths else {}
         if data.path is not None:
-            named = {None: data.path}
-        return {name: str(self.folder / path) for name, path in named.items()}
+            return {None: str(self.folder / data.path)}
+        return {name: str(self.folder / path) for name, path in data.split_paths.items()}
 
 
 def load_project(folder: Path, data: tuple[str, ...] = ()) -> Project:
@@ -248,7 +255,7 @@ def load_project(folder: Path, data: tuple[str, ...] = ()) -> Project:
     Raises:
         ConfigError: The folder, the file or a key is wrong; the message names the key.
     """
-    file = folder if folder.is_file() else folder / PROJECT_FILE
+    file = folder if os.path.isfile(folder) else folder / PROJECT_FILE
     config = parse_config(_read_text(file), str(file))
     if data:
         config = _override_data(config, data)
@@ -266,8 +273,8 @@ def parse_config(text: str, origin: str) -> ProjectConfig:
         ConfigError: Not YAML, or a key or value is wrong.
     """
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as err:
+        values = yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as err:  # ValueError: the date 2024-13-45
         raise ConfigError(
             f"Reading {origin} failed: it is not valid YAML",
             received=" ".join(str(err).split()),
@@ -283,6 +290,23 @@ def parse_config(text: str, origin: str) -> ProjectConfig:
         return ProjectConfig.model_validate(values)
     except ValidationError as err:
         raise _explain(err, origin) from err
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice: the later one would silently win."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key.value}' stands twice", key.start_mark
+                )
+            if isinstance(key.value, str):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def _read_text(file: Path) -> str:

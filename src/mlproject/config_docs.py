@@ -1,7 +1,7 @@
 """Writes `docs/project-yaml.md` from the configuration's classes, or checks that it is current.
 
-    python -m mlproject.config_docs            # write
-    python -m mlproject.config_docs --check    # exit 1 if the file differs
+python -m mlproject.config_docs            # write
+python -m mlproject.config_docs --check    # exit 1 if the file differs
 """
 
 from __future__ import annotations

@@ -34,7 +34,5 @@ def read_record_batches(pipeline: Any, read: Callable[[], Iterator[Any]], label:
     import apache_beam as beam
 
     return (
-        pipeline
-        | f"{label}Once" >> beam.Create([None])
-        | label >> beam.FlatMap(lambda _: read())
+        pipeline | f"{label}Once" >> beam.Create([None]) | label >> beam.FlatMap(lambda _: read())
     )

@@ -135,9 +135,7 @@ def write_evaluation(rows: list[MetricRow], scored: Scored, out_dir: Path) -> No
     for name in ("auc", "accuracy", "log_loss"):
         columns[name] = pa.array(columns[name], pa.float64())
     pq.write_table(pa.table(columns), out_dir / METRICS_FILE)
-    pq.write_table(
-        pa.table({"label": scored.labels, **scored.scores}), out_dir / PREDICTIONS_FILE
-    )
+    pq.write_table(pa.table({"label": scored.labels, **scored.scores}), out_dir / PREDICTIONS_FILE)
 
 
 def read_metrics(evaluation_dir: Path) -> list[MetricRow]:

@@ -17,14 +17,14 @@ from mlproject.artifacts import Artifact, ArtifactStore, translate_os_errors
 from mlproject.config import Project
 from mlproject.errors import DataError, PlatformError
 from mlproject.memory import release_memory
-from mlproject.plan import ONLY_IF_BLESSED, Plan, PlannedStep
+from mlproject.plan import ONLY_IF_BLESSED, STEPS, Plan, PlannedStep
 from mlproject.progress import Event, emit
 from mlproject.registry import Registry
 from mlproject.settings import Settings
 from mlproject.tracking import FINGERPRINT_TAG, ROOT_TAG, STEP_TAG, TAG, Tracker, code_tags
 
 RECORDED = "recorded"  # holds the pipeline's MLflow run, once the artifact's record is logged
-NEEDS_VALID_DATA = ("transform", "train", "evaluate")
+NEEDS_VALID_DATA = STEPS[STEPS.index("validate") + 1 :]
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,7 @@ class PipelineRun:
         self._functions = functions
         self.parent_run_id = parent_run_id
         self.results: dict[str, tuple[Artifact, bool]] = {}
+        self._made: dict[str, Artifact] = {}
 
     def refusal(self, name: str) -> Refusal | None:
         """Why a step may not run now, or None: data that is blocked, a candidate not blessed.
@@ -151,12 +152,17 @@ class PipelineRun:
             self._log_if_missed(planned.cached)
             emit(Event("cached", name, planned.reason, seconds=planned.cached.seconds))
             return planned.cached, True
+        if name in self._made:  # a retry, after MLflow failed to take the record
+            self._log_if_missed(self._made[name])
+            emit(Event("done", name, seconds=self._made[name].seconds))
+            return self._made[name], False
         inputs = {i: self._published(i, name) for i in planned.inputs}
         emit(Event("start", name, planned.reason))
         run_id = self._start_run(planned)
         began = time.monotonic()
         try:
             artifact = self._make(planned, inputs, run_id, began)
+            self._made[name] = artifact
             self._log_record(artifact, run_id)
         except BaseException as err:
             emit(Event("failed", name, str(err), seconds=time.monotonic() - began))
@@ -222,7 +228,8 @@ class PipelineRun:
     def _log_record(self, artifact: Artifact, run_id: str) -> None:
         self.tracker.log_record(run_id, artifact.path)
         self.tracker.log_metrics(run_id, {"seconds": artifact.seconds})
-        (artifact.path / RECORDED).write_text(self.parent_run_id or run_id, encoding="utf-8")
+        with translate_os_errors(f"Noting the record of step '{artifact.step}'", self.store.root):
+            (artifact.path / RECORDED).write_text(self.parent_run_id or run_id, encoding="utf-8")
 
     def _log_if_missed(self, artifact: Artifact) -> None:
         """Logs the record of an artifact whose process died before it could."""
@@ -230,7 +237,11 @@ class PipelineRun:
             return
         planned = self.plan.step(artifact.step)
         run_id = self._start_run(planned)
-        self._log_record(artifact, run_id)
+        try:
+            self._log_record(artifact, run_id)
+        except BaseException as err:
+            self._fail(run_id, err)
+            raise
         self.tracker.finish_run(run_id, "FINISHED", {f"{TAG}logged_late": "true"})
 
     def _fail(self, run_id: str, err: BaseException) -> None:
@@ -281,4 +292,3 @@ def start_pipeline_run(tracker: Tracker, plan: Plan, settings: Settings, root: P
         run_id = tracker.start_run(f"{project.config.name} pipeline", tags)
     tracker.log_text(run_id, project.config.model_dump_json(indent=1, by_alias=True), "config.json")
     return run_id
-

@@ -16,8 +16,9 @@ from mlproject.artifacts import Artifact, ArtifactStore, fingerprint
 from mlproject.config import Project
 from mlproject.errors import ConfigError, closest
 from mlproject.examples.ingest import IngestRequest, request_digest
+from mlproject.reach import reach_digest
 from mlproject.registry import BASELINE_TAG, TRAIN_TAG, VersionInfo
-from mlproject.user_module import check_contract, reach_digest, read_module
+from mlproject.user_module import check_contract, read_module
 
 # Raised when a step would make something else of the same inputs.
 STEP_VERSIONS: Mapping[str, int] = {
@@ -93,9 +94,7 @@ class Plan:
         for step in self.steps:
             if step.name == name:
                 return step
-        raise ConfigError(
-            "Looking for a step failed", received=name, expected=closest(name, STEPS)
-        )
+        raise ConfigError("Looking for a step failed", received=name, expected=closest(name, STEPS))
 
 
 def check_step_name(name: str) -> None:
@@ -105,9 +104,7 @@ def check_step_name(name: str) -> None:
         ConfigError: It does not; the closest is named.
     """
     if name not in STEPS:
-        raise ConfigError(
-            "Looking for a step failed", received=name, expected=closest(name, STEPS)
-        )
+        raise ConfigError("Looking for a step failed", received=name, expected=closest(name, STEPS))
 
 
 def ingest_request(project: Project) -> IngestRequest:
@@ -185,7 +182,9 @@ def make_plan(
         "transform", ("ingest", "schema"), {"code": reach_digest(source, ("preprocessing_fn",))}
     )
     train = config.training.model_dump(mode="json")
-    chain.add("train", ("transform", "schema"), {"code": reach_digest(source, ("run_fn",)), **train})
+    chain.add(
+        "train", ("transform", "schema"), {"code": reach_digest(source, ("run_fn",)), **train}
+    )
     baseline = _baseline(registry, config.name, chain.steps[-1].fingerprint)
     chain.add(
         "evaluate",
@@ -203,8 +202,7 @@ def make_plan(
     chain.add("bless", ("evaluate",), thresholds)
     chain.add("register", ("train", "bless"), {"name": config.name})
     chain.add("export", ("register",), {"serving_root": str(serving_root)})
-    sample = {n: v for n, v in sorted(config.serving.sample.items())}
-    chain.add("serve", ("export",), {"sample": sample})
+    chain.add("serve", ("export",), {"sample": dict(config.serving.sample)})
     return Plan(project, tuple(chain.steps), digest, source.digest, baseline)
 
 
@@ -241,6 +239,8 @@ def _baseline(registry: Champions, name: str, train_key: str) -> VersionInfo | N
     if champion is None or champion.tags.get(TRAIN_TAG) != train_key:
         return champion
     before = champion.tags.get(BASELINE_TAG, "")
+    if before and not before.isdecimal():  # edited by hand: compare rather than not
+        return champion
     return registry.version(name, int(before)) if before else None
 
 

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import mlflow.pyfunc
+import mlflow.pyfunc.model
 import numpy as np
 import pandas as pd
+from mlflow.pyfunc.model import PythonModel
 
 MISSING_INT = -(2**63)
 
 
-class SavedModelPredictor(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+class SavedModelPredictor(PythonModel):
     """Asks the registered SavedModel's `serving_default` for the rows of a data frame."""
 
     def load_context(self, context: Any) -> None:
@@ -43,7 +44,7 @@ class SavedModelPredictor(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         frame = pd.DataFrame(model_input)
         feed = {}
         for name, spec in self._inputs.items():
-            column = frame[name] if name in frame else pd.Series([None] * len(frame))
+            column = frame[name] if name in frame else pd.Series([None] * len(frame), dtype=object)
             feed[name] = tf.constant(_fill(column, spec.dtype), spec.dtype)
         outputs = self._signature(**feed)
         return pd.DataFrame(

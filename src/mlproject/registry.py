@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlproject.errors import RegistryError, closest
 from mlproject.settings import Settings
-from mlproject.tracking import TAG, connect, translate_mlflow_errors
+from mlproject.tracking import TAG, connect, first_line, translate_mlflow_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -110,7 +110,8 @@ class Registry:
     def versions(self, name: str) -> list[VersionInfo]:
         """Every version of a registered model, oldest first; empty if there is no such model."""
         with self._translate(f"Reading the versions of '{name}'"):
-            found = self._client.search_model_versions(f"name='{name}'")
+            quote = '"' if "'" in name else "'"
+            found = self._client.search_model_versions(f"name={quote}{name}{quote}")
         return sorted((_info(v) for v in found), key=lambda v: v.version)
 
     def resolve(self, reference: str) -> VersionInfo:
@@ -166,15 +167,23 @@ class Registry:
             for known in self.versions(name):
                 if known.tags.get(REGISTER_TAG) == registration.tags[REGISTER_TAG]:
                     return known
-            source = self._log_model(registration)
-            self._make_model(name)
-            made = self._client.create_model_version(
-                name,
-                source=source,
-                run_id=registration.run_id,
-                tags=dict(registration.tags),
-                description=registration.description,
+            run = self._client.get_run(registration.run_id)
+            logged = self._client.create_logged_model(
+                run.info.experiment_id, name, run.info.run_id, params=run.data.params
             )
+            try:
+                source = self._log_model(registration, logged.model_id)
+                self._make_model(name)
+                made = self._client.create_model_version(
+                    name,
+                    source=source,
+                    run_id=registration.run_id,
+                    tags=dict(registration.tags),
+                    description=registration.description,
+                )
+            except BaseException:
+                self._client.delete_logged_model(logged.model_id)
+                raise
             return _info(made)
 
     def promote(self, version: VersionInfo) -> VersionInfo | None:
@@ -235,7 +244,7 @@ class Registry:
         except (MlflowException, OSError) as err:
             raise RegistryError(
                 f"Fetching version {version.version} of '{version.name}' failed",
-                received=f"{what}: {(str(err).splitlines() or [''])[0][:200]}",
+                received=f"{what}: {first_line(err, self._settings)[:200]}",
                 expected="the artifacts that were registered with it",
                 next_step="restore MLflow's artifact store, or serve another version",
             ) from err
@@ -272,8 +281,8 @@ class Registry:
             if err.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def _log_model(self, registration: Registration) -> str:
-        """Logs the model to its run; returns the model's URI. Cleans up if it fails."""
+    def _log_model(self, registration: Registration, model_id: str) -> str:
+        """Fills a LoggedModel of the run; returns the model's URI."""
         import mlflow.pyfunc
         import pandas as pd
         from mlflow.models import Model, ModelSignature
@@ -298,7 +307,7 @@ class Registry:
             logged = Model.log(
                 artifact_path=None,
                 flavor=mlflow.pyfunc,
-                name=registration.name,
+                model_id=model_id,
                 python_model=str(Path(__file__).with_name("pyfunc_model.py")),
                 artifacts={SAVED_MODEL: str(registration.saved_model), EVIDENCE: str(evidence)},
                 signature=signature,

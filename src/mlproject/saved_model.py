@@ -51,11 +51,18 @@ def export_saved_model(
         module_path: The module file, for the messages.
 
     Raises:
-        UserModuleError: The model's inputs are not among what the graph gives at serving.
+        UserModuleError: The model's inputs are not among what the graph gives at serving, or the
+            model does not give one tensor.
     """
     import tensorflow as tf
 
     specs = {n: graph.raw_specs[n] for n in serving_features(schema) if n in graph.raw_specs}
+    if not model.built:
+        raise UserModuleError(
+            f"The model of {module_path.name} cannot be served",
+            received="a keras.Model that was never called, so it has no weights",
+            expected="a trained keras.Model",
+        )
     needed = _input_names(model)
 
     def transform(features: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,8 +71,10 @@ def export_saved_model(
         return outputs
 
     def predict(transformed: Mapping[str, Any]) -> dict[str, Any]:
-        _check_inputs(needed, transformed, module_path)
-        return {OUTPUT: model({n: transformed[n] for n in needed}, training=False)}
+        names = list(transformed) if needed is None else needed
+        _check_inputs(names, transformed, module_path)
+        given = {n: transformed[n] for n in names}
+        return {OUTPUT: _check_output(model(given, training=False), module_path)}
 
     dense = {n: tf.TensorSpec([None], spec.dtype, name=n) for n, spec in specs.items()}
 
@@ -88,6 +97,7 @@ def export_saved_model(
     # Plain tf.Variables and the loaded graph are tracked, not the Keras objects: a Session (and
     # so TensorFlow Serving) cannot find the variables of a Keras 3 model that was saved whole.
     module.weights = [variable.value for variable in model.variables]
+    module.tables = _lookup_tables(model)
     module.transform = graph.trackable
     try:
         signatures = {
@@ -95,19 +105,28 @@ def export_saved_model(
             "serve_examples": serve_examples.get_concrete_function(),
             "transform_features": transform_features.get_concrete_function(),
         }
-    except UserModuleError:
+        tf.saved_model.save(module, str(out_dir), signatures=signatures)
+    except (UserModuleError, OSError, tf.errors.OpError):
         raise
-    except Exception as err:  # noqa: BLE001 - the model's own code is traced here
+    except Exception as err:
         raise explain_user_error(err, module_path, "Tracing the model for serving") from err
-    tf.saved_model.save(module, str(out_dir), signatures=signatures)
 
 
-def _input_names(model: Any) -> list[str]:
-    """Names of the model's inputs: the keys of its input structure."""
+def _input_names(model: Any) -> list[str] | None:
+    """Names of the model's inputs; None for a subclassed model, which picks among all."""
     structure = getattr(model, "_inputs_struct", None)
     if isinstance(structure, dict):
         return list(structure)
-    return [tensor.name for tensor in model.inputs]
+    inputs = getattr(model, "inputs", None)
+    return None if inputs is None else [tensor.name for tensor in inputs]
+
+
+def _lookup_tables(model: Any) -> list[Any]:
+    """The tables of layers such as `StringLookup`: a SavedModel tracks them beside variables."""
+    import tensorflow as tf
+
+    resource = tf.saved_model.experimental.TrackableResource
+    return [t for t in tf.train.TrackableView(model).descendants() if isinstance(t, resource)]
 
 
 def _check_inputs(needed: list[str], given: Mapping[str, Any], module_path: Path) -> None:
@@ -120,6 +139,18 @@ def _check_inputs(needed: list[str], given: Mapping[str, Any], module_path: Path
             expected=f"inputs among {', '.join(sorted(given))}",
             next_step="build the model from these outputs of preprocessing_fn",
         )
+
+
+def _check_output(output: Any, module_path: Path) -> Any:
+    import tensorflow as tf
+
+    if not tf.is_tensor(output):
+        raise UserModuleError(
+            f"The model of {module_path.name} cannot be served",
+            received=f"an output that is a {type(output).__name__}",
+            expected="one tensor",
+        )
+    return output
 
 
 def _to_raw(values: Any, spec: Any) -> Any:
@@ -179,6 +210,7 @@ def open_signature(model_dir: Path, signature: str = SIGNATURE) -> Iterator[Pred
         definition = meta.signature_def[signature]
         inputs = {name: info.name for name, info in definition.inputs.items()}
         outputs = {name: info.name for name, info in definition.outputs.items()}
+        _check_variables(session, list(outputs.values()), model_dir)
 
         def predict(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             feed = {tensor: arrays[name] for name, tensor in inputs.items()}
@@ -186,6 +218,34 @@ def open_signature(model_dir: Path, signature: str = SIGNATURE) -> Iterator[Pred
 
         predict.input_names = tuple(inputs)  # type: ignore[attr-defined]
         yield predict
+
+
+def _check_variables(session: Any, outputs: list[str], model_dir: Path) -> None:
+    """Checks that every variable behind some outputs was restored: a load alone does not tell.
+
+    What `tf.saved_model.save` makes of a whole Keras 3 model loads, but each call of it in a
+    Session fails, because the variables inside its functions are not the restored ones.
+    """
+    import tensorflow as tf
+
+    queue = [session.graph.get_tensor_by_name(name).op for name in outputs]
+    seen = set(queue)
+    while queue:
+        op = queue.pop()
+        before = {tensor.op for tensor in op.inputs} | set(op.control_inputs)
+        queue += before - seen
+        seen |= before
+    handles = [op for op in seen if op.type == "VarHandleOp"]
+    checks = [tf.raw_ops.VarIsInitializedOp(resource=op.outputs[0]) for op in handles]
+    restored = session.run(checks)
+    lost = sorted(op.name for op, found in zip(handles, restored, strict=True) if not found)
+    if lost:
+        raise ServingError(
+            f"Loading the SavedModel {model_dir} failed",
+            received=f"variables without a value in a Session: {', '.join(lost[:5])}",
+            expected="a SavedModel that a TensorFlow Session can run",
+            next_step="return the keras.Model from run_fn, or write it with `model.export(...)`",
+        )
 
 
 def load_test(model_dir: Path) -> None:

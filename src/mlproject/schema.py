@@ -30,11 +30,20 @@ def infer_schema(statistics: Iterable[DatasetFeatureStatisticsList]) -> Schema:
         statistics: Statistics of the splits, the train split first.
     """
     import tensorflow_data_validation as tfdv
+    from tensorflow_metadata.proto.v0.schema_pb2 import DEPRECATED
 
     first, *others = statistics
     schema = tfdv.infer_schema(first, infer_feature_shape=True)
     for other in others:
         schema = tfdv.update_schema(schema, other)
+    for feature in schema.feature:
+        # TFDV takes a column without a value in a later split for one that has gone. Every split
+        # has every column, so it is one that a row may lack.
+        if feature.lifecycle_stage == DEPRECATED:
+            feature.ClearField("lifecycle_stage")
+            feature.ClearField("shape")
+            feature.presence.Clear()
+            feature.presence.min_count = 0
     return schema
 
 

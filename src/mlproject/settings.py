@@ -74,7 +74,7 @@ def read_settings(environ: Mapping[str, str] | None = None, cwd: Path | None = N
     """
     env = os.environ if environ is None else environ
     here = (cwd or Path.cwd()).resolve()
-    home = here / env["BENISON_HOME"] if env.get("BENISON_HOME") else find_home(here)
+    home = _local(env, "BENISON_HOME", here, find_home(here))
     return Settings(
         home=home,
         pipeline_root=_local(env, "BENISON_PIPELINE_ROOT", here, home / "pipeline"),

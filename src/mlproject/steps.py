@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +156,11 @@ def run_transform(ctx: StepContext) -> Mapping[str, Any]:
     graph = TransformGraph(ctx.out_dir / GRAPH_FOLDER)
     rows: dict[str, int] = {}
     for split in _splits(ctx):
+        done = sum(rows.values())
+        on_rows = partial(_tell_more_rows, ctx, done)
         out = ctx.out_dir / f"Split-{split}"
-        before = sum(rows.values())
         rows[split] = transform_examples(
-            examples / f"Split-{split}", graph, out, source.path, lambda n, b=before: ctx.rows(b + n)
+            examples / f"Split-{split}", graph, out, source.path, on_rows
         )
     features = sorted(graph.output.transformed_feature_spec())
     Record(
@@ -329,6 +331,10 @@ FUNCTIONS: Mapping[str, StepFunction] = {
     "bless": run_bless,
     "register": run_register,
 }
+
+
+def _tell_more_rows(ctx: StepContext, done: int, more: int) -> None:
+    ctx.rows(done + more)
 
 
 def _splits(ctx: StepContext) -> list[str]:

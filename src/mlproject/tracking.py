@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -74,10 +75,10 @@ def translate_mlflow_errors(doing: str, settings: Settings) -> Iterator[None]:
     try:
         yield
     except (MlflowException, requests.RequestException, SQLAlchemyError) as err:
-        first = str(err).strip().splitlines() or [""]
+        shown = shown_uri(settings.tracking_uri)
         raise TrackingError(
             f"{doing} failed",
-            received=f"{shown_uri(settings.tracking_uri)}: {first[0][:300]}",
+            received=f"{shown}: {first_line(err, settings)[:300]}",
             expected="a tracking server or store that answers",
             next_step="check MLFLOW_TRACKING_URI and the server, then run again: finished steps "
             "are kept",
@@ -85,10 +86,17 @@ def translate_mlflow_errors(doing: str, settings: Settings) -> Iterator[None]:
 
 
 def shown_uri(uri: str) -> str:
-    """A URI without the user and password that may stand in it."""
-    scheme, separator, rest = uri.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+    """A URI without the user, password and query that may stand in it."""
+    # Up to the last @, since a password may hold any character; `sqlite:///...` has no user.
+    return re.sub(r"^([\w+.-]+://)(?!/).*@", r"\1", uri).partition("?")[0]
+
+
+def first_line(err: Exception, settings: Settings) -> str:
+    """The first line of an error's text; MLflow puts whole URLs there, so without their secrets."""
+    line = (str(err).strip().splitlines() or [""])[0]
+    uri = settings.tracking_uri.rstrip("/")
+    line = re.sub(r"(?<=://)[^\s/?#'\"]*@", "", line.replace(uri, shown_uri(uri)))
+    return re.sub(r"(\w://[^\s?'\"]*)\?[^\s'\"]*", r"\1", line)
 
 
 class Tracker:
@@ -110,7 +118,9 @@ class Tracker:
             if found is not None:
                 self.experiment_id = found.experiment_id
             else:
-                location = settings.artifact_root / experiment if settings.tracking_is_local else None
+                location = (
+                    settings.artifact_root / experiment if settings.tracking_is_local else None
+                )
                 self.experiment_id = self.client.create_experiment(
                     experiment, artifact_location=location.as_uri() if location else None
                 )
@@ -161,20 +171,19 @@ class Tracker:
 
         record = Record.read(folder)
         now = int(time.time() * 1000)
-        metrics = [Metric(name, value, now, 0) for name, value in record.metrics.items()]
+        metrics = [Metric(_key(name), value, now, 0) for name, value in record.metrics.items()]
         metrics += [
-            Metric(name, value, now, step)
+            Metric(_key(name), value, now, step)
             for name, values in record.curves.items()
             for step, value in enumerate(values)
         ]
         with self._translate("Logging to MLflow"):
-            for start in range(0, max(len(metrics), 1), 1000):
-                self.client.log_batch(
-                    run_id,
-                    metrics=metrics[start : start + 1000],
-                    params=[Param(n, str(v)) for n, v in record.params.items()][:100],
-                    tags=[RunTag(n, str(v)[:5000]) for n, v in record.tags.items()],
-                )
+            self.client.log_batch(
+                run_id,
+                metrics=metrics,
+                params=[Param(_key(n), str(v)) for n, v in record.params.items()],
+                tags=[RunTag(n, str(v)[:5000]) for n, v in record.tags.items()],
+            )
             self._log_datasets(run_id, record)
             for name, rows in record.tables.items():
                 if rows:
@@ -182,6 +191,23 @@ class Tracker:
                     self.client.log_table(run_id, columns, artifact_file=name)
             if (folder / FIGURES).is_dir():
                 self.client.log_artifacts(run_id, str(folder / FIGURES))
+
+    def log_overview(self, run_id: str, folders: Mapping[str, Path]) -> None:
+        """Logs to a pipeline's run what its steps say: datasets, and parameters by step.
+
+        Args:
+            run_id: The pipeline's run.
+            folders: Step -> its artifact's folder, also where the step was cached.
+        """
+        from mlflow.entities import Param
+
+        params = []
+        with self._translate("Logging to MLflow"):
+            for step, folder in folders.items():
+                record = Record.read(folder)
+                self._log_datasets(run_id, record)
+                params += [Param(f"{step}.{n}", str(v)) for n, v in record.params.items()]
+            self.client.log_batch(run_id, params=params[:100])
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Logs last values of metrics to a run."""
@@ -203,12 +229,12 @@ class Tracker:
         Call it while the pipeline root is locked: then no live run can be among them.
         """
         with self._translate("Looking for runs of a killed process"):
-            orphans = self.client.search_runs(
-                [self.experiment_id],
-                f"attributes.status = 'RUNNING' and tags.`{ROOT_TAG}` = '{pipeline_root}'",
+            running = self.client.search_runs(
+                [self.experiment_id], "attributes.status = 'RUNNING'", max_results=10_000
             )
-            for run in orphans:
-                if run.info.run_id != self._settings.mlflow_run_id:
+            for run in running:  # compared here: MLflow's filters cannot hold a path with a quote
+                own = run.info.run_id == self._settings.mlflow_run_id
+                if run.data.tags.get(ROOT_TAG) == str(pipeline_root) and not own:
                     self.client.set_terminated(run.info.run_id, "KILLED")
 
     def run_link(self, run_id: str) -> str:
@@ -216,7 +242,8 @@ class Tracker:
         base = shown_uri(self._settings.tracking_uri)
         if not base.startswith("http"):
             base = "http://127.0.0.1:5000"
-        return f"{base.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{run_id}"
+        path = f"#/experiments/{self.experiment_id}/runs/{run_id}?workflowType=machine_learning"
+        return f"{base.rstrip('/')}/{path}"
 
     def _log_datasets(self, run_id: str, record: Record) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -273,7 +300,11 @@ def git_commit(folder: Path) -> str | None:
 
     def git(*args: str) -> str:
         done = subprocess.run(
-            ["git", "-C", str(folder), *args], capture_output=True, text=True, timeout=10, check=True
+            ["git", "-C", str(folder), *args],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
         )
         return done.stdout.strip()
 
@@ -284,6 +315,11 @@ def git_commit(folder: Path) -> str | None:
         return None
 
 
+def _key(name: str) -> str:
+    """A name of a user's metric or hyperparameter with the characters that MLflow takes."""
+    return re.sub(r"[^\w\-. :/]", "_", name)
+
+
 def _user() -> str:
     try:
         return getpass.getuser()
@@ -292,7 +328,7 @@ def _user() -> str:
 
 
 def _ping(uri: str) -> None:
-    """Asks a server's health, three times within seconds, before a client would wait for minutes."""
+    """Asks a server's health three times within seconds; a client alone would wait for minutes."""
     import requests
 
     problem = ""

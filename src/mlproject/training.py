@@ -13,7 +13,9 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -138,7 +140,8 @@ def train_model(
         seed=request.seed,
         callbacks=[callback],
     )
-    model = call_user_function(module.run_fn, module_path, fn_args)
+    with _features_must_match_inputs():
+        model = call_user_function(module.run_fn, module_path, fn_args)
     _check_history(history, module_path)
     if model is not None:
         if not isinstance(model, keras.Model):
@@ -158,6 +161,19 @@ def train_model(
     load_test(model_dir)
     (out_dir / HISTORY_FILE).write_text(json.dumps(history), encoding="utf-8")
     return history
+
+
+@contextmanager
+def _features_must_match_inputs() -> Iterator[None]:
+    """Makes an error of Keras's warning about a dict with other keys than the model's inputs.
+
+    Keras 3 then pairs values and inputs by the sorted order of the keys: a model with inputs for
+    some of the features would learn from the wrong columns, and be served the right ones.
+    """
+    with warnings.catch_warnings():
+        message = r"(?s)The structure of `inputs` doesn't match.*Received: inputs=\{"
+        warnings.filterwarnings("error", message, UserWarning)
+        yield
 
 
 def _check_history(history: Mapping[str, list[float]], module_path: Path) -> None:

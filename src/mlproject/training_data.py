@@ -62,7 +62,8 @@ class DataAccessor:
             split: `train`, `eval` or another split of the project.
             batch_size: Rows a batch; the last one may be smaller.
             shuffle: Shuffle anew each epoch, from the project's seed: pieces of
-                262,144 rows, then the rows within each. The same seed gives the same order on any machine.
+                262,144 rows, then the rows within each. The same seed gives the same order on any
+                machine.
             repeat: Go on for ever; then give `steps_per_epoch` to `fit`.
 
         Returns:

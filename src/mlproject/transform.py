@@ -93,16 +93,17 @@ def analyze_examples(
         with tft_beam.Context(temp_dir=str(temp_dir), force_tf_compat_v1=False):
             batches = read_record_batches(pipeline, read, "ReadTrainSplit")  # type: ignore[arg-type]
             transform_fn = (batches, config) | tft_beam.AnalyzeDataset(preprocessing_fn)
-            transform_fn | tft_beam.WriteTransformFn(str(graph_dir))  # noqa: B018 - Beam's syntax
+            transform_fn | tft_beam.WriteTransformFn(str(graph_dir))
 
     try:
         run_pipeline(build)
     except DataError:
         raise
-    except Exception as err:  # noqa: BLE001 - Beam and the user's code may raise anything
+    except Exception as err:
         raise explain_user_error(err, module_path, "Analysing with preprocessing_fn") from err
     metadata_io.write_metadata(
-        dataset_metadata.DatasetMetadata(schema), str(graph_dir / tft.TFTransformOutput.RAW_METADATA_DIR)
+        dataset_metadata.DatasetMetadata(schema),
+        str(graph_dir / tft.TFTransformOutput.RAW_METADATA_DIR),
     )
 
 
@@ -124,7 +125,7 @@ class TransformGraph:
     @property
     def trackable(self) -> Any:
         """The loaded SavedModel, to be tracked by a module that is exported with it."""
-        return self._loader._imported  # noqa: SLF001 - the Keras layer of tf.Transform 1.16 is Keras 2
+        return self._loader._imported
 
     def apply(self, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]:
         """Applies the graph; outputs that need a feature which is not given are left out.

@@ -1,20 +1,17 @@
-"""The project's module file: checked without running it, hashed by what a function reaches, loaded.
+"""The project's module file, with the files that it imports: parsed, checked, loaded, called.
 
-The hash of a function covers the function, every top-level statement of the file that it reaches
-by name, and whole sibling files of the project's folder that the reached code imports. So a
-change of the model's code leaves the hash of `preprocessing_fn`, and with it the cached transform,
-as it was. Where static reading cannot tell (`eval`, `globals`, a star import), the whole file
-counts.
+What the person wrote may raise anything; it leaves here as a UserModuleError that names the line.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -23,9 +20,13 @@ from typing import TypeVar
 from mlproject.errors import ConfigError, UserModuleError, closest
 
 CONTRACT = {"preprocessing_fn": "inputs", "run_fn": "fn_args"}
-_DYNAMIC = frozenset({"eval", "exec", "globals", "locals", "vars", "getattr", "__import__"})
 T = TypeVar("T")
-_Defs = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_PREFIX = "benison_user_"
+_RUN_ANY_CODE = frozenset(
+    {"__builtins__", "__import__", "builtins", "eval", "exec", "importlib", "pkgutil", "runpy"}
+)
+# What the parser raises for text that is no Python, or is nested beyond its limits.
+_UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def read_module(path: Path) -> ModuleSource:
         UserModuleError: The file is not Python.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = importlib.util.decode_source(path.read_bytes())
     except FileNotFoundError as err:
         siblings = [p.name for p in path.parent.glob("*.py")]
         raise ConfigError(
@@ -65,14 +66,15 @@ def read_module(path: Path) -> ModuleSource:
             expected=f"a Python file; {closest(path.name, siblings)}",
             next_step="set `module` in project.yaml",
         ) from err
-    except (OSError, UnicodeDecodeError) as err:
+    except (OSError, UnicodeDecodeError, SyntaxError) as err:
         raise UserModuleError(f"Reading the module file {path} failed", received=str(err)) from err
     try:
         return ModuleSource(path, text, ast.parse(text, filename=str(path)))
-    except SyntaxError as err:
+    except _UNPARSABLE as err:
+        line = f"line {err.lineno}: " if isinstance(err, SyntaxError) and err.lineno else ""
         raise UserModuleError(
             f"Parsing the module file {path.name} failed",
-            received=f"line {err.lineno}: {err.msg}",
+            received=line + (getattr(err, "msg", "") or str(err) or type(err).__name__),
             expected="Python that parses",
         ) from err
 
@@ -104,43 +106,22 @@ def check_contract(source: ModuleSource) -> None:
             )
 
 
-def reach_digest(source: ModuleSource, roots: tuple[str, ...]) -> str:
-    """A hash of everything in the file that some of its functions reach.
-
-    Args:
-        source: The parsed file.
-        roots: Top-level function names to start from.
-
-    Returns:
-        20 hex digits; equal when neither the functions nor what they reach has changed.
-        Comments and layout do not count.
-    """
-    reached = _reached_statements(source.tree, roots)
-    names = {n for statement in reached for n in _names(statement)}
-    stars = any(
-        isinstance(s, ast.ImportFrom) and any(a.name == "*" for a in s.names)
-        for s in source.tree.body
-    )
-    if names & _DYNAMIC or stars:
-        reached = list(source.tree.body)
-    parts = [ast.dump(statement) for statement in reached]
-    for sibling in _siblings(reached, source.path.parent):
-        parts.append(f"{sibling.name}:{_tree_digest(sibling, source.path.parent, set())}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
-
-
 def load_module(source: ModuleSource) -> ModuleType:
-    """Runs the module file under a name that holds its hash, with its folder importable.
+    """Runs the module file, with its folder importable.
+
+    It runs under a name that holds its hash and that of the files it imports, once a process.
 
     Raises:
-        UserModuleError: The file raised while it was imported.
+        UserModuleError: The file raised, or tried to exit, while it was imported.
     """
-    name = f"benison_user_{source.path.stem}_{source.digest}"
+    folder = source.path.parent
+    siblings = sibling_files([source.tree], folder)
+    name = f"{_PREFIX}{source.path.stem}_{source.digest}_{files_digest(siblings, folder)}"
     if name in sys.modules:
         return sys.modules[name]
-    folder = str(source.path.parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    _forget_siblings(siblings)
     spec = importlib.util.spec_from_loader(name, loader=None, origin=str(source.path))
     if spec is None:
         raise UserModuleError(f"Loading the module file {source.path} failed")
@@ -149,7 +130,7 @@ def load_module(source: ModuleSource) -> ModuleType:
     sys.modules[name] = module
     try:
         exec(compile(source.text, str(source.path), "exec"), module.__dict__)
-    except Exception as err:  # noqa: BLE001 - a user's code may raise anything
+    except (Exception, SystemExit) as err:
         del sys.modules[name]
         raise explain_user_error(err, source.path, "Importing the module file") from err
     return module
@@ -159,12 +140,14 @@ def call_user_function(function: Callable[..., T], path: Path, *args: object) ->
     """Calls a function of the module file, and says where it raised if it does.
 
     Raises:
-        UserModuleError: The function raised; the message names its file, line and error.
+        UserModuleError: The function raised, or tried to exit; the message names its file, line
+            and error.
     """
     try:
         return function(*args)
-    except Exception as err:  # noqa: BLE001 - a user's code may raise anything
-        raise explain_user_error(err, path, f"The project's function '{function.__name__}'") from err
+    except (Exception, SystemExit) as err:
+        name = getattr(function, "__name__", repr(function))
+        raise explain_user_error(err, path, f"The project's function '{name}'") from err
 
 
 def explain_user_error(err: BaseException, path: Path, what: str) -> UserModuleError:
@@ -180,81 +163,62 @@ def explain_user_error(err: BaseException, path: Path, what: str) -> UserModuleE
     )
 
 
-def _reached_statements(tree: ast.Module, roots: tuple[str, ...]) -> list[ast.stmt]:
-    """The top-level statements that the roots reach, in file order.
+def sibling_files(nodes: Iterable[ast.AST], folder: Path) -> dict[Path, bytes]:
+    """The files of the folder that some code imports, at any depth, and those import in turn.
 
-    Statements that bind no name (calls, conditions, loops) always count: they may change anything.
+    Args:
+        nodes: Parsed code.
+        folder: The project's folder. Where a module is imported by a computed name, all of its
+            Python files count.
+
+    Returns:
+        File -> content; a package with all of its files.
     """
-    bound: dict[str, list[ast.stmt]] = {}
-    always: list[ast.stmt] = []
-    for statement in tree.body:
-        names = _bound_names(statement)
-        if names is None:
-            if not _is_docstring(statement):
-                always.append(statement)
-        else:
-            for name in names:
-                bound.setdefault(name, []).append(statement)
-    queue = list(roots) + [n for statement in always for n in _names(statement)]
-    reached: set[int] = {id(s) for s in always}
-    seen: set[str] = set()
+    found: dict[Path, bytes] = {}
+    queue = _imported(nodes, folder)
     while queue:
-        name = queue.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        for statement in bound.get(name, []):
-            if id(statement) not in reached:
-                reached.add(id(statement))
-                queue.extend(_names(statement))
-    return [s for s in tree.body if id(s) in reached]
+        file = queue.pop()
+        if file not in found:
+            found[file] = _read_bytes(file)
+            with contextlib.suppress(*_UNPARSABLE):  # importing it will say so
+                queue += _imported([ast.parse(found[file])], folder)
+    return dict(sorted(found.items()))
 
 
-def _bound_names(statement: ast.stmt) -> list[str] | None:
-    """The names that a simple definition binds, or None for any other statement."""
-    if isinstance(statement, _Defs):
-        return [statement.name]
-    if isinstance(statement, ast.Import | ast.ImportFrom):
-        return [(a.asname or a.name).partition(".")[0] for a in statement.names]
-    if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
-        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-        nodes = [node for target in targets for node in ast.walk(target)]
-        if any(isinstance(node, ast.Subscript | ast.Attribute) for node in nodes):
-            return None  # changes an object that some other name holds
-        return [node.id for node in nodes if isinstance(node, ast.Name)]
-    return None
+def files_digest(files: Mapping[Path, bytes], folder: Path) -> str:
+    """A hash of files' names and contents (hex, 20 digits)."""
+    lines = [f"{f.relative_to(folder)}:{hashlib.sha256(c).hexdigest()}" for f, c in files.items()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:20]
 
 
-def _names(node: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-
-
-def _is_docstring(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-
-
-def _siblings(statements: list[ast.stmt], folder: Path) -> list[Path]:
-    """Files and packages of the folder that the statements import, at any depth of the code."""
+def _imported(nodes: Iterable[ast.AST], folder: Path) -> list[Path]:
+    """The files of the folder's modules and packages that code imports by name."""
     modules: set[str] = set()
-    for node in (n for statement in statements for n in ast.walk(statement)):
+    for node in (n for top in nodes for n in ast.walk(top)):
         if isinstance(node, ast.Import):
             modules |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = (node.module or "").partition(".")[0]
             modules |= {base} if base else {alias.name for alias in node.names}
-    candidates = [p for m in sorted(modules - {""}) for p in (folder / f"{m}.py", folder / m)]
-    return [p for p in candidates if p.is_file() or (p / "__init__.py").is_file()]
+        elif isinstance(node, ast.Name) and node.id in _RUN_ANY_CODE:
+            modules.add(node.id)
+    if modules & _RUN_ANY_CODE:
+        return [*folder.glob("*.py"), *folder.glob("*/*.py")]
+    packages = [file for name in modules - {""} for file in (folder / name).rglob("*.py")]
+    return [*packages, *(f for name in modules if (f := folder / f"{name}.py").is_file())]
 
 
-def _tree_digest(path: Path, folder: Path, seen: set[Path]) -> str:
-    """Hash of a sibling file or package, and of the siblings it imports in turn."""
-    if path in seen:
-        return ""
-    seen.add(path)
-    files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    parts = []
-    for file in files:
-        source = read_module(file)
-        parts.append(f"{file.relative_to(folder)}:{source.digest}")
-        parts.extend(_tree_digest(s, folder, seen) for s in _siblings(source.tree.body, folder))
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as err:
+        raise UserModuleError(f"Reading the file {path} failed", received=str(err)) from err
+
+
+def _forget_siblings(files: Iterable[Path]) -> None:
+    """Has the next import read these files again; a long-lived process may hold older ones."""
+    stale = {str(file) for file in files}
+    for name, module in tuple(sys.modules.items()):
+        if getattr(module, "__file__", None) in stale and not name.startswith(_PREFIX):
+            del sys.modules[name]
+    importlib.invalidate_caches()

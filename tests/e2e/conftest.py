@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ SMALL = {
         "change_thresholds": {"auc": {"max_loss": 0.1}},
     },
 }
-SLEEPY = '''
+SLEEPY = """
 
 def _wait_if_told(name):
     import os
@@ -55,7 +56,7 @@ def _wait_if_told(name):
     if "TAXI_WAIT_IN" in os.environ and marker.parent.is_dir() and not marker.exists():
         marker.touch()
         time.sleep(600)
-'''
+"""
 
 
 @dataclass(frozen=True)
@@ -77,17 +78,57 @@ class Done:
         return [step["name"] for step in self.outcome["steps"] if not step["cached"]]
 
 
+class Running:
+    """A command that runs, and the lines of its standard error so far."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL: no clean-up of its own."""
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+
+    def line(self, start: str, timeout_s: float = 90) -> str:
+        """The rest of the first line that starts with a text, waited for."""
+
+        def found() -> str | None:
+            lines = list(self.lines)
+            ended = self.process.poll() is not None and not self._reader.is_alive()
+            assert not ended or any(line.startswith(start) for line in lines), "\n".join(lines)
+            return next((line for line in lines if line.startswith(start)), None)
+
+        return str(wait_until(found, timeout_s, f"a line {start!r}")).removeprefix(start)
+
+    def _read(self) -> None:
+        assert self.process.stderr
+        with self.process.stderr as stream:
+            for line in stream:
+                self.lines.append(line.strip())
+
+
 @dataclass(frozen=True)
 class Product:
-    """A home of the platform and a project, both in a temporary folder."""
+    """A home of the platform, a project and what else the environment says."""
 
     home: Path
     project: Path
     variables: Mapping[str, str] = field(default_factory=dict)
+    root: Path | None = None
 
     @property
     def pipeline_root(self) -> Path:
-        return self.home / "pipeline"
+        return self.root or self.home / "pipeline"
 
     @property
     def tracking_uri(self) -> str:
@@ -135,16 +176,18 @@ class Product:
         """Runs `benison train PROJECT --json`."""
         return self.run("train", str(self.project), "--json", *options, **variables)
 
-    def start(self, *args: str, **variables: str) -> subprocess.Popen[str]:
-        """Starts a command; its standard error is a pipe."""
-        return subprocess.Popen(
-            self.command(*args),
-            cwd=self.home.parent,
-            env=self.environment(**variables),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
+    def start(self, *args: str, **variables: str) -> Running:
+        """Starts a command; use it in a `with`, which kills what has not ended."""
+        return Running(
+            subprocess.Popen(
+                self.command(*args),
+                cwd=self.home.parent,
+                env=self.environment(**variables),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
         )
 
     def configure(self, **sections: Any) -> None:
@@ -168,7 +211,7 @@ class Product:
         line, quotes, body = after.partition('"""')
         doc, closing, rest = body.partition('"""')
         assert found, f"no function {name} in {file}"
-        assert quotes and closing
+        assert quotes, f"{name} has no docstring"
         file.write_text(
             f"{before}{found}{line}{quotes}{doc}{closing}\n    {statement}{rest}", encoding="utf-8"
         )
@@ -182,9 +225,7 @@ class Product:
 
     def published(self) -> set[str]:
         """`<step>/<fingerprint>` of everything under the pipeline root, whole or half-written."""
-        return {
-            f"{folder.parent.name}/{folder.name}" for folder in self.pipeline_root.glob("*/*")
-        }
+        return {f"{folder.parent.name}/{folder.name}" for folder in self.pipeline_root.glob("*/*")}
 
     def versions(self) -> list[Any]:
         """The versions of the registered model."""
@@ -348,12 +389,6 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[Product], Pipeline]
     return enter
 
 
-@pytest.fixture(scope="session")
-def module_recorder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Recorder]:
-    """Makes recorders of what the processes of a command import."""
-    return lambda: Recorder(tmp_path_factory.mktemp("modules"))
-
-
 class Recorder:
     """Has Python write down, as each process ends, which modules it has imported."""
 
@@ -382,9 +417,15 @@ class Recorder:
         return {name.partition(".")[0] for names in modules for name in names}
 
 
+@pytest.fixture
+def recorder(tmp_path: Path) -> Recorder:
+    """Records what the processes of a test import."""
+    return Recorder(tmp_path)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _bytecode_is_written() -> Iterator[None]:
-    """Importing TensorFlow without bytecode costs 8 s more; the machine may have switched it off."""
+    """Importing TensorFlow without it costs 8 s more; some machines switch it off."""
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, False
     yield
     sys.dont_write_bytecode = before
