@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    args = _parser().parse_args(_spell_out_force(sys.argv[1:] if argv is None else argv))
+    args = build_parser().parse_args(_spell_out_force(sys.argv[1:] if argv is None else argv))
     try:
         code = int(_run(args))
         sys.stdout.flush()
@@ -66,7 +66,8 @@ def _run(args: argparse.Namespace) -> int:
     return {"ui": ui_command.ui, "schedule": ui_command.schedule}[args.command](args)
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command."""
     parser = argparse.ArgumentParser(
         prog="benison",
         description="From raw data to a blessed, registered, served model, recorded in MLflow.",

@@ -45,6 +45,7 @@ class Artifact:
         seconds: Wall seconds that the step took when it ran.
         cpu_seconds: CPU seconds that its process took for it (children not counted).
         mlflow_run_id: MLflow run that recorded it, if one did.
+        inputs: Input step -> MLflow run that made the artifact it was made from.
     """
 
     step: str
@@ -54,6 +55,12 @@ class Artifact:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     mlflow_run_id: str | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def made_by(self) -> str:
+        """The MLflow run that made it; tells an artifact from one made again of the same inputs."""
+        return self.mlflow_run_id or ""
 
     @property
     def path(self) -> Path:
@@ -97,6 +104,7 @@ class ArtifactStore:
                 seconds=float(manifest["seconds"]),
                 cpu_seconds=float(manifest["cpu_seconds"]),
                 mlflow_run_id=manifest["mlflow_run_id"],
+                inputs=dict(manifest["inputs"]),
             )
         except FileNotFoundError:
             return None
@@ -143,7 +151,7 @@ class ArtifactStore:
             step: The step's name.
             key: The fingerprint it is published under.
             value: The step's small result, as JSON values.
-            inputs: Input step -> fingerprint.
+            inputs: Input step -> what made its artifact (`Artifact.made_by`).
             seconds: Wall seconds of the step.
             mlflow_run_id: The MLflow run that recorded the step.
             cpu_seconds: CPU seconds of the step.

@@ -194,7 +194,7 @@ class PipelineRun:
                 planned.name,
                 planned.fingerprint,
                 value,
-                inputs=planned.inputs,
+                inputs={name: artifact.made_by for name, artifact in inputs.items()},
                 seconds=time.monotonic() - began,
                 mlflow_run_id=run_id,
                 cpu_seconds=time.process_time() - began_cpu,

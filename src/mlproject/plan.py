@@ -17,7 +17,7 @@ from mlproject.config import Project
 from mlproject.errors import ConfigError, closest
 from mlproject.examples.ingest import IngestRequest, request_digest
 from mlproject.reach import reach_digest
-from mlproject.registry import BASELINE_TAG, TRAIN_TAG, VersionInfo
+from mlproject.registry import BASELINE_TAG, TRAIN_RUN_TAG, VersionInfo
 from mlproject.user_module import check_contract, read_module
 
 # Raised when a step would make something else of the same inputs.
@@ -185,7 +185,7 @@ def make_plan(
     chain.add(
         "train", ("transform", "schema"), {"code": reach_digest(source, ("run_fn",)), **train}
     )
-    baseline = _baseline(registry, config.name, chain.steps[-1].fingerprint)
+    baseline = _baseline(registry, config.name, chain.steps[-1])
     chain.add(
         "evaluate",
         ("train", "ingest", "transform"),
@@ -226,17 +226,26 @@ class _Chain:
             found, reason = None, "--force"
         elif STEPS.index(name) >= self._from:
             found, reason = None, f"--from {STEPS[self._from]}"
+        elif found and (again := [i for i in inputs if _made_again(known[i], found)]):
+            found, reason = None, f"'{again[0]}' is made again"
         self.steps.append(PlannedStep(name, key, chained, found, reason))
 
 
-def _baseline(registry: Champions, name: str, train_key: str) -> VersionInfo | None:
+def _made_again(made: PlannedStep, found: Artifact) -> bool:
+    """True where an input is to be made, or was made again since an artifact was made from it."""
+    return made.cached is None or made.cached.made_by != found.inputs.get(made.name)
+
+
+def _baseline(registry: Champions, name: str, train: PlannedStep) -> VersionInfo | None:
     """The version to compare the candidate with.
 
     Where the candidate is itself the champion (nothing changed since it was promoted), that is
     the champion of that time, so that its evaluation still stands.
     """
     champion = registry.champion(name)
-    if champion is None or champion.tags.get(TRAIN_TAG) != train_key:
+    if champion is None or train.cached is None:
+        return champion
+    if champion.tags.get(TRAIN_RUN_TAG) != train.cached.made_by:
         return champion
     before = champion.tags.get(BASELINE_TAG, "")
     if before and not before.isdecimal():  # edited by hand: compare rather than not

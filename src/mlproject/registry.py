@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION_ALIAS, PREVIOUS_ALIAS = "champion", "previous"
-TRAIN_TAG, BASELINE_TAG = f"{TAG}train_fingerprint", f"{TAG}baseline_version"
+TRAIN_TAG, TRAIN_RUN_TAG = f"{TAG}train_fingerprint", f"{TAG}train_run"
+BASELINE_TAG = f"{TAG}baseline_version"
 REGISTER_TAG, BLESSING_TAG = f"{TAG}fingerprint", "blessing"
 SAVED_MODEL, EVIDENCE = "saved_model", "evidence"
 SAMPLE_FILE = "sample.json"

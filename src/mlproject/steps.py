@@ -19,6 +19,7 @@ from mlproject.registry import (
     BLESSING_TAG,
     REGISTER_TAG,
     SAVED_MODEL,
+    TRAIN_RUN_TAG,
     TRAIN_TAG,
     Column,
     Registration,
@@ -294,8 +295,9 @@ def run_register(ctx: StepContext) -> Mapping[str, Any]:
             sample=config.serving.sample,
             run_id=ctx.pipeline_run_id,
             tags={
-                REGISTER_TAG: ctx.step.fingerprint,
+                REGISTER_TAG: f"{ctx.step.fingerprint}-{train.made_by}",
                 TRAIN_TAG: train.fingerprint,
+                TRAIN_RUN_TAG: train.made_by,
                 BASELINE_TAG: str(baseline.version) if baseline else "",
                 BLESSING_TAG: blessing.value["verdict"],
                 f"{TAG}reasons": "; ".join(blessing.value["reasons"])[:5000],

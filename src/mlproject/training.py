@@ -173,7 +173,19 @@ def _features_must_match_inputs() -> Iterator[None]:
     with warnings.catch_warnings():
         message = r"(?s)The structure of `inputs` doesn't match.*Received: inputs=\{"
         warnings.filterwarnings("error", message, UserWarning)
-        yield
+        try:
+            yield
+        except UserModuleError as err:
+            if not isinstance(err.__cause__, UserWarning):
+                raise
+            raise UserModuleError(
+                err.failed,
+                received=str(err.received).partition(";")[0] + ", called with features that are not"
+                " the model's inputs",
+                expected="a dict that has the model's inputs, and no other key",
+                next_step="pick the features: "
+                "`dataset.map(lambda x, y: ({n: x[n] for n in NAMES}, y))`",
+            ) from err
 
 
 def _check_history(history: Mapping[str, list[float]], module_path: Path) -> None:

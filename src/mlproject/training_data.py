@@ -96,8 +96,6 @@ class DataAccessor:
                     yield tuple(columns[n][part] for n in (*names, self._label))
 
         dataset = tf.data.Dataset.from_generator(batches, output_signature=spec)
-        if repeat:
-            dataset = dataset.repeat()
         dataset = dataset.map(lambda *c: (dict(zip(names, c[:-1], strict=True)), c[-1]))
         if repeat:
             dataset = dataset.repeat()

@@ -246,7 +246,10 @@ def test_a_full_disk_publishes_nothing_and_says_so(mounted: Path) -> None:
 
 def test_a_disk_that_fills_up_under_the_manifest_publishes_nothing(mounted: Path) -> None:
     store = ArtifactStore(mounted)
-    with pytest.raises(StorageError, match="the disk is full"), store.write_aside("ingest") as aside:
+    with (
+        pytest.raises(StorageError, match="the disk is full"),
+        store.write_aside("ingest") as aside,
+    ):
         fill(aside / "data.bin")
         store.publish(aside, "ingest", "k", {}, inputs={}, seconds=0, mlflow_run_id=None)
     assert folders(store) == []

@@ -42,7 +42,9 @@ def values(**changes: Any) -> dict[str, Any]:
 
 def make_project(folder: Path, text: str | None = None, **changes: Any) -> Path:
     folder.mkdir(exist_ok=True)
-    (folder / "project.yaml").write_text(yaml.safe_dump(values(**changes)) if text is None else text)
+    (folder / "project.yaml").write_text(
+        yaml.safe_dump(values(**changes)) if text is None else text
+    )
     (folder / "taxi.py").write_text(MODULE)
     (folder / "trips.csv").write_text("tips,fare\n1,2\n")
     return folder
@@ -103,7 +105,10 @@ INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "a text for a list": ({"evaluation": {"slices": "pay"}}, "evaluation.slices: Input should be"),
     "a text for a section": ({"data": "trips.csv"}, "data: Input should be"),
     "nothing for a section": ({"evaluation": None}, "evaluation: Input should be"),
-    "an unknown policy": ({"validation": {"default": "ignore"}}, "validation.default: Input should"),
+    "an unknown policy": (
+        {"validation": {"default": "ignore"}},
+        "validation.default: Input should",
+    ),
     "an unknown type": ({"data__column_types": {"a": "date"}}, "data.column_types.a: Input should"),
     "a long delimiter": ({"data__delimiter": "::"}, "data.delimiter: String should have at most 1"),
     "a share of nothing": ({"data__splits": {"train": 1, "eval": 0}}, "data.splits.eval: Input"),
@@ -359,7 +364,12 @@ def test_check_of_the_example_is_light() -> None:
         "print('heavy', sorted(heavy)); sys.exit(code)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=2
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2,
     )
     if "trips.csv" in done.stderr:
         pytest.skip("needs the taxi data: `make examples/taxi/data/trips.csv`")

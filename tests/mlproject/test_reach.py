@@ -174,7 +174,10 @@ DEEP: dict[str, tuple[str, str]] = {
     "a comprehension": ("N = OLD\nM = [N for _ in range(3)]", "M"),
     "an alias of a type": ("Batch = list[OLD]\ndef a(x: Batch): return x", "a([])"),
     "a decorator": ("def d(f):\n    return lambda: OLD\n@d\ndef a(): pass", "a()"),
-    "an argument of a decorator": ("def d(n):\n    return lambda f: n\n@d(OLD)\ndef a(): pass", "a"),
+    "an argument of a decorator": (
+        "def d(n):\n    return lambda f: n\n@d(OLD)\ndef a(): pass",
+        "a",
+    ),
     "a try": ("try:\n    import gone\nexcept ImportError:\n    gone = OLD", "gone"),
     "an if": ("if True:\n    N = OLD\nelse:\n    N = 0", "N"),
     "a while": ("N = 0\nwhile N < OLD:\n    N += 1", "N"),
@@ -195,7 +198,10 @@ DEEP: dict[str, tuple[str, str]] = {
         "@a.register\ndef _(x: int): return OLD",
         "a(1)",
     ),
-    "a registry filled by an assignment": ("R = []\ndef a(): return OLD\n_ = R.append(a)", "R[0]()"),
+    "a registry filled by an assignment": (
+        "R = []\ndef a(): return OLD\n_ = R.append(a)",
+        "R[0]()",
+    ),
     "an alias of a list": ("R = [1]\nS = R\nS += [OLD]", "R"),
     "a list in a list": ("R = [1]\nS = [R]\n_ = S[0].append(OLD)", "R"),
     "a generator": ("I = iter(range(9))\nJ = [next(I) for _ in range(OLD)]", "next(I)"),
@@ -281,8 +287,7 @@ SIBLINGS: dict[str, tuple[dict[str, str], str]] = {
     ),
     "a sibling imported by name": (
         {"near.py": "N = OLD"},
-        "import importlib\n"
-        "def preprocessing_fn(i): return importlib.import_module('ne' + 'ar').N",
+        "import importlib\ndef preprocessing_fn(i): return importlib.import_module('ne' + 'ar').N",
     ),
     "a sibling imported by name, otherwise": (
         {"near.py": "N = OLD"},
@@ -307,7 +312,11 @@ SIBLINGS: dict[str, tuple[dict[str, str], str]] = {
         "def run_fn(a): return near.X",
     ),
     "a used import of one that does something": (
-        {"near.py": "import mid\nX = 1", "mid.py": "import far\nfar.L[:] = [OLD]", "far.py": "L = []"},
+        {
+            "near.py": "import mid\nX = 1",
+            "mid.py": "import far\nfar.L[:] = [OLD]",
+            "far.py": "L = []",
+        },
         "import near\nimport far\ndef preprocessing_fn(i): return far.L\n"
         "def run_fn(a): return near.X",
     ),
@@ -411,7 +420,9 @@ def test_the_digest_changes_exactly_with_what_is_called(
     def text(change: bool) -> str:
         lines = []
         for index, called in enumerate(calls):
-            body = ", ".join([*called, str(index), *(["'new'"] if change and index == changed else [])])
+            body = ", ".join(
+                [*called, str(index), *(["'new'"] if change and index == changed else [])]
+            )
             lines.append(
                 {
                     "def": f"def f{index}(): return ({body},)",

@@ -156,11 +156,11 @@ def test_an_unknown_split_names_the_closest(transformed: Path) -> None:
 
 
 def test_an_unknown_label_names_the_closest(transformed: Path) -> None:
-    data = DataAccessor(transformed, "x", 1)
+    data = DataAccessor(transformed, "x_x", 1)
     for ask in (data.check_label, lambda: data.tf_dataset("eval", 5)):
         with pytest.raises(DataError) as caught:
             ask()
-        assert "no column 'x'" in str(caught.value.received)
+        assert "no column 'x_x'" in str(caught.value.received)
         assert caught.value.expected == "did you mean 'x_xf'?"
         assert "training.label" in str(caught.value.next_step)
 

@@ -202,7 +202,9 @@ def test_outputs_that_need_a_feature_which_is_not_given_are_left_out(
     import tensorflow as tf
 
     graph = TransformGraph(taxi_transformed / GRAPH_FOLDER)
-    outputs = graph.apply({"fare": tf.constant([[5.0]]), "trip_start_hour": tf.constant([[7]], "int64")})
+    outputs = graph.apply(
+        {"fare": tf.constant([[5.0]]), "trip_start_hour": tf.constant([[7]], "int64")}
+    )
     assert sorted(outputs) == ["fare_xf", "trip_start_hour_xf"]
 
 

@@ -98,7 +98,10 @@ def test_functions_that_take_what_the_platform_hands_them(tmp_path: Path, text: 
     [
         ("", "no function 'preprocessing_fn'. Received: functions (none)"),
         ("def preprocessing_fn(inputs): pass\n", "no function 'run_fn'"),
-        ("def run_fn(fn_args): pass\n", "no function 'preprocessing_fn'. Received: functions run_fn"),
+        (
+            "def run_fn(fn_args): pass\n",
+            "no function 'preprocessing_fn'. Received: functions run_fn",
+        ),
         (CONTRACT.replace("def run_fn", "async def run_fn"), "no function 'run_fn'"),
         ("class A:\n  def preprocessing_fn(inputs): pass\n  def run_fn(a): pass\n", "no function"),
         (CONTRACT.replace("inputs)", ")"), "line 1: def preprocessing_fn()"),
