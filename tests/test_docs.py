@@ -22,7 +22,13 @@ def shell_lines(document: Path) -> list[str]:
     """The commands of a document's shell blocks, without comments."""
     blocks = re.findall(r"```sh\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
     lines = [re.sub(r"\s+#.*$", "", line) for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.strip()]
+    commands, open_quote = [], ""
+    for line in lines:
+        open_quote = f"{open_quote} {line}".strip()
+        if open_quote.count("'") % 2 == 0:
+            commands.append(open_quote)
+            open_quote = ""
+    return [command for command in commands if command]
 
 
 COMMANDS = [(d.relative_to(ROOT), line) for d in DOCUMENTS for line in shell_lines(d)]

@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from mlproject.errors import PlatformError
 
@@ -167,10 +168,9 @@ _BOOLEANS = {
 
 def _spell_out_force(argv: Sequence[str]) -> list[str]:
     """Gives a bare `--force` its value; argparse would take the project after it for one."""
-    following = [*argv[1:], "--"]
     return [
         "--force=true" if word == "--force" and after.lower() not in _BOOLEANS else word
-        for word, after in zip(argv, following, strict=True)
+        for word, after in zip_longest(argv, argv[1:], fillvalue="--")
     ]
 
 

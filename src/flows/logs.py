@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sys
 import time
@@ -47,11 +46,9 @@ def quiet(home: Path, name: str, verbose: bool) -> Iterator[tuple[IO[str], Path 
     console = os.fdopen(os.dup(saved_err), "w", encoding="utf-8", buffering=1)
     os.dup2(file.fileno(), 1)
     os.dup2(file.fileno(), 2)
-    logging.captureWarnings(True)
     try:
         yield console, log
     finally:
-        logging.captureWarnings(False)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):  # a full disk must not keep the terminal away
                 stream.flush()

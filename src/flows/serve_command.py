@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import signal
 import threading
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.logs import quiet
-from mlproject.errors import ConfigError, PlatformError
+from mlproject.errors import ConfigError, PlatformError, ServingError
 from mlproject.registry import Registry, VersionInfo, parse_reference
 from mlproject.settings import Settings, read_settings
 
@@ -62,9 +63,28 @@ def predict(args: argparse.Namespace) -> int:
     if alias:
         version = Registry(read_settings()).resolve(args.model).version
     rows = _read_rows(args)
-    for prediction in predict_rest(args.url, name, rows, version=version):
+    # A file may hold columns that only training has; a feature of a typed row is meant.
+    predictions = predict_rest(
+        args.url, name, rows, version=version, ignore_unknown=args.file is not None
+    )
+    for number, (row, prediction) in enumerate(zip(rows, predictions, strict=True)):
+        if not _is_finite(prediction):
+            raise ServingError(
+                f"The model gave no number for row {number}",
+                received=f"{prediction} for the features {', '.join(row) or '(none)'}",
+                expected="a value for every feature that the schema requires",
+                next_step="give the features that were left out",
+            )
         print(json.dumps(prediction))
     return 0
+
+
+def _is_finite(prediction: Any) -> bool:
+    if isinstance(prediction, dict):
+        return all(_is_finite(value) for value in prediction.values())
+    if isinstance(prediction, list):
+        return all(_is_finite(value) for value in prediction)
+    return not isinstance(prediction, float) or math.isfinite(prediction)
 
 
 def _describe(version: VersionInfo) -> str:

@@ -1,6 +1,6 @@
 """The exported SavedModel: the model with its transform graph inside, so serving cannot skew.
 
-Signatures:
+Signatures, over the raw features that the transform graph needs at serving:
 
     serving_default       one tensor `[batch]` for each raw feature -> `predictions`
     serve_examples        `examples` `[batch] string`, serialized tf.train.Example -> `predictions`
@@ -56,7 +56,8 @@ def export_saved_model(
     """
     import tensorflow as tf
 
-    specs = {n: graph.raw_specs[n] for n in serving_features(schema) if n in graph.raw_specs}
+    features = graph.needed_features(serving_features(schema), label)
+    specs = {name: graph.raw_specs[name] for name in features}
     if not model.built:
         raise UserModuleError(
             f"The model of {module_path.name} cannot be served",
@@ -248,14 +249,18 @@ def _check_variables(session: Any, outputs: list[str], model_dir: Path) -> None:
         )
 
 
-def load_test(model_dir: Path) -> None:
+def load_test(model_dir: Path) -> tuple[str, ...]:
     """Loads a SavedModel in a Session, so that what cannot be served is found at once.
+
+    Returns:
+        The inputs of `serving_default`.
 
     Raises:
         ServingError: It does not load.
     """
-    with open_signature(model_dir):
-        pass
+    with open_signature(model_dir) as predict:
+        names: tuple[str, ...] = predict.input_names  # type: ignore[attr-defined]
+        return names
 
 
 def raw_arrays(batch: pa.RecordBatch, names: tuple[str, ...]) -> dict[str, np.ndarray]:

@@ -24,7 +24,7 @@ from mlproject.registry import (
     Column,
     Registration,
 )
-from mlproject.schema import SCHEMA_FILE, read_schema, serving_features, set_environments
+from mlproject.schema import SCHEMA_FILE, read_schema, set_environments
 from mlproject.tracking import TAG
 from mlproject.user_module import load_module, read_module
 
@@ -175,7 +175,7 @@ def run_transform(ctx: StepContext) -> Mapping[str, Any]:
 def run_train(ctx: StepContext) -> Mapping[str, Any]:
     """Transformed rows to a SavedModel."""
     from mlproject.figures import learning_curves
-    from mlproject.training import TrainRequest, train_model
+    from mlproject.training import INPUTS_FILE, TrainRequest, train_model
 
     section = ctx.project.config.training
     schema_file = ctx.inputs["schema"].path / SCHEMA_FILE
@@ -201,7 +201,9 @@ def run_train(ctx: StepContext) -> Mapping[str, Any]:
         curves=history,
         tags={f"{TAG}module_digest": ctx.plan.module_digest},
     ).write(ctx.out_dir)
-    return {"epochs": len(history.get("loss", [])), "last": {n: v[-1] for n, v in history.items()}}
+    inputs = json.loads((ctx.out_dir / INPUTS_FILE).read_text(encoding="utf-8"))
+    last = {name: values[-1] for name, values in history.items()}
+    return {"epochs": len(history.get("loss", [])), "last": last, "inputs": inputs}
 
 
 def run_evaluate(ctx: StepContext) -> Mapping[str, Any]:
@@ -278,7 +280,6 @@ def run_register(ctx: StepContext) -> Mapping[str, Any]:
     store = train.path.parents[1]
     steps = {s.name: store / s.name / s.fingerprint for s in ctx.plan.steps}
     schema_file = steps["schema"] / SCHEMA_FILE
-    schema = read_schema(schema_file)
     ingest = json.loads((steps["ingest"] / "artifact.json").read_text(encoding="utf-8"))["value"]
     types = dict(ingest["columns"])
     baseline = ctx.plan.baseline
@@ -291,7 +292,7 @@ def run_register(ctx: StepContext) -> Mapping[str, Any]:
                 steps["evaluate"] / METRICS_FILE,
                 schema_file,
             ),
-            columns=tuple(Column(n, types[n]) for n in serving_features(schema) if n in types),
+            columns=tuple(Column(n, types[n]) for n in train.value["inputs"] if n in types),
             sample=config.serving.sample,
             run_id=ctx.pipeline_run_id,
             tags={

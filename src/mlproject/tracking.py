@@ -25,7 +25,7 @@ from mlproject.settings import Settings
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-PING_TIMEOUT_S = 5.0
+PING_TIMEOUT_S = 4.0
 TAG = "benison."
 STEP_TAG, FINGERPRINT_TAG = f"{TAG}step", f"{TAG}fingerprint"
 ROOT_TAG = f"{TAG}pipeline_root"
@@ -67,14 +67,13 @@ def connect(settings: Settings) -> MlflowClient:
 
 @contextmanager
 def translate_mlflow_errors(doing: str, settings: Settings) -> Iterator[None]:
-    """Turns what MLflow and its HTTP client raise into one TrackingError."""
-    import requests
+    """Turns what MLflow, its HTTP client and its database raise into one TrackingError."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, requests.RequestException, SQLAlchemyError) as err:
+    except (MlflowException, SQLAlchemyError, OSError, ModuleNotFoundError) as err:
         shown = shown_uri(settings.tracking_uri)
         raise TrackingError(
             f"{doing} failed",

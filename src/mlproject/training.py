@@ -5,6 +5,7 @@ The artifact:
     saved_model/          what is registered and served (see saved_model.py)
     model_run/            the project's own files (`fn_args.model_run_dir`)
     history.json          Keras's history: metric -> value by epoch
+    inputs.json           the raw features that the served model takes
     figures/              learning curves
 """
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 MODEL_FOLDER = "saved_model"
 HISTORY_FILE = "history.json"
+INPUTS_FILE = "inputs.json"
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,8 @@ def train_model(
             received="None, and nothing in fn_args.serving_model_dir",
             expected="a returned keras.Model, or a SavedModel in that folder",
         )
-    load_test(model_dir)
+    inputs = load_test(model_dir)
+    (out_dir / INPUTS_FILE).write_text(json.dumps(inputs), encoding="utf-8")
     (out_dir / HISTORY_FILE).write_text(json.dumps(history), encoding="utf-8")
     return history
 

@@ -135,6 +135,25 @@ class TransformGraph:
         """
         return dict(self._loader.apply_transform_model(dict(raw)))
 
+    def needed_features(self, available: Iterable[str], label: str) -> tuple[str, ...]:
+        """The features that the graph needs at serving, in the schema's order.
+
+        Args:
+            available: Features that exist at serving.
+            label: The output that is not wanted there.
+
+        Returns:
+            Those of the available features without which some other output cannot be computed.
+        """
+        there = [name for name in self.raw_specs if name in set(available)]
+        wanted = self._computable(there) - {label}
+        return tuple(n for n in there if wanted - self._computable(set(there) - {n}))
+
+    def _computable(self, features: Iterable[str]) -> set[str]:
+        """The outputs that need no other features than these."""
+        unfed = set(self.raw_specs) - set(features)
+        return set(self._loader._get_fetches_keys(self._loader._get_feeds(unfed)))
+
 
 def transform_examples(
     split_dir: Path,

@@ -32,6 +32,7 @@ def predict_rest(
     version: int | None = None,
     signature_name: str = "serving_default",
     timeout_s: float = 30.0,
+    ignore_unknown: bool = False,
 ) -> list[Any]:
     """Get a prediction for each row.
 
@@ -42,6 +43,7 @@ def predict_rest(
         version: The model version, or None for the one that the server serves.
         signature_name: The signature to call.
         timeout_s: The time each request may take.
+        ignore_unknown: Leave out features that the model does not know, instead of refusing them.
 
     Returns:
         One prediction per row: a value, or a dict by output name when there are several outputs.
@@ -61,6 +63,8 @@ def predict_rest(
     with httpx.Client(timeout=timeout_s, trust_env=not _is_loopback(base)) as http:
         metadata = _request(http, "GET", f"{url}/metadata", model)
         inputs = input_specs(metadata, signature_name)
+        if ignore_unknown:
+            rows = [{n: v for n, v in row.items() if n in inputs} for row in rows]
         predictions: list[Any] = []
         for start in range(0, len(rows), ROWS_PER_REQUEST):
             chunk = rows[start : start + ROWS_PER_REQUEST]

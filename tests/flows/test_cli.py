@@ -15,6 +15,7 @@ import pytest
 
 from flows import serve_command, train_command, ui_command
 from flows.cli import main
+from flows.pipeline import Request
 from mlproject.errors import ConfigError, DataError, PlatformError
 
 ROOT = Path(__file__).parents[2]
@@ -153,7 +154,7 @@ def test_the_empty_values_of_mlflow_run_mean_nothing_given(
     monkeypatch.setattr(train_command, "open_request", look)
     assert main(["train", "p", "--data=", "--force=false", "--from="]) == 2
     assert main(["train", "p", "--data", "", "--force", "false", "--from", ""]) == 2
-    assert seen == [train_command.Request("p")] * 2
+    assert seen == [Request("p")] * 2
 
 
 @pytest.mark.parametrize("step", ["trian", "", "Train"])
@@ -222,8 +223,14 @@ def test_a_reader_that_went_away_is_no_traceback() -> None:
         "train_command.check = lambda args: print('x' * 10) or 0\n"
         "sys.exit(main(['check', 'p']))"
     )
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     done = subprocess.run(
-        [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True, check=False
+        [sys.executable, "-c", code],
+        env=buffered,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (1, "")

@@ -224,7 +224,7 @@ def test_the_summary_shows_the_largest_slices_and_the_champion_beside() -> None:
 
 
 def test_a_slice_that_was_not_judged_says_so() -> None:
-    nothing = {"auc": None, "accuracy": None, "log_loss": None}
+    nothing: dict[str, Any] = {"auc": None, "accuracy": None, "log_loss": None}
     assert (
         summary(slices=[metric_row(), metric_row("pay=Cash", **nothing)]).count("not judged") == 3
     )

@@ -1,4 +1,4 @@
-"""Quiet logs: everything that is printed, from C too, goes to a file and the terminal comes back."""
+"""Quiet logs: what is printed, from C too, goes to a file, and the terminal comes back."""
 
 from __future__ import annotations
 
@@ -105,9 +105,9 @@ def test_the_user_s_own_settings_of_tensorflow_win(
 
 def test_a_home_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
     for folder in mount(tmp_path / "ro", "ro"):
-        with pytest.raises(StorageError, match="Opening the log failed"):
-            with quiet(folder, "train", verbose=False):
-                pass
+        attempt = quiet(folder, "train", verbose=False)
+        with pytest.raises(StorageError, match="Opening the log failed"), attempt:
+            pass
 
 
 FILL = """
@@ -129,7 +129,8 @@ os.write(2, b"after\\n")
 def test_a_disk_that_is_full_still_gives_the_terminal_back(tmp_path: Path) -> None:
     for folder in mount(tmp_path / "small", "size=64k"):
         command = [sys.executable, "-c", FILL, str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        buffered = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        done = subprocess.run(command, env=buffered, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "after\n")
 
 

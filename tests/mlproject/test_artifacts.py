@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlproject.artifacts import (
@@ -90,6 +91,7 @@ def test_a_fingerprint_tells_values_and_types_apart(other: dict[str, Any]) -> No
     assert fingerprint({"a": 1}) != fingerprint(other)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.dictionaries(st.text(), JSON), st.dictionaries(st.text(), JSON))
 def test_equal_fingerprints_mean_equal_json(left: dict[str, Any], right: dict[str, Any]) -> None:
     same = json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
@@ -118,9 +120,13 @@ def test_what_was_not_published_is_not_found(store: ArtifactStore) -> None:
 
 
 def test_a_step_that_raises_leaves_nothing(store: ArtifactStore) -> None:
-    with pytest.raises(ZeroDivisionError), store.write_aside("ingest") as aside:
-        (aside / "data.txt").write_text("half")
-        raise ZeroDivisionError
+    def fail() -> None:
+        with store.write_aside("ingest") as aside:
+            (aside / "data.txt").write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert folders(store) == []
 
 
@@ -246,12 +252,10 @@ def test_a_full_disk_publishes_nothing_and_says_so(mounted: Path) -> None:
 
 def test_a_disk_that_fills_up_under_the_manifest_publishes_nothing(mounted: Path) -> None:
     store = ArtifactStore(mounted)
-    with (
-        pytest.raises(StorageError, match="the disk is full"),
-        store.write_aside("ingest") as aside,
-    ):
+    with store.write_aside("ingest") as aside:
         fill(aside / "data.bin")
-        store.publish(aside, "ingest", "k", {}, inputs={}, seconds=0, mlflow_run_id=None)
+        with pytest.raises(StorageError, match="the disk is full"):
+            store.publish(aside, "ingest", "k", {}, inputs={}, seconds=0, mlflow_run_id=None)
     assert folders(store) == []
 
 
@@ -266,7 +270,7 @@ def test_a_disk_that_is_full_at_the_start_is_a_storage_error(mounted: Path) -> N
 
 
 def fill(file: Path) -> None:
-    with open(file, "wb", buffering=0) as out, pytest.raises(OSError, match="No space"):
+    with open(file, "wb", buffering=0) as out, contextlib.suppress(OSError):
         while True:
             out.write(b"x" * 4096)
 

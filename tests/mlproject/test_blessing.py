@@ -188,7 +188,9 @@ def against(max_loss: float, metric: str = "auc", **more: Any) -> dict[str, Any]
 def test_change_thresholds_measure_the_worsening(
     metric: str, new: float, old: float, max_loss: float, verdict: str
 ) -> None:
-    rows = row(**{metric: new}), row(model=CHAMPION, **{metric: old})
+    candidate: dict[str, Any] = {metric: new}
+    champion: dict[str, Any] = {metric: old}
+    rows = row(**candidate), row(model=CHAMPION, **champion)
     assert judge(*rows, change=against(max_loss, metric)).verdict == verdict
 
 

@@ -236,7 +236,8 @@ def test_the_defaults_are_the_documented_ones(tmp_path: Path) -> None:
     assert config.validation.default == "block"
     assert (config.training.seed, config.training.train_steps) == (42, None)
     assert config.evaluation.min_slice_examples == 100
-    assert config.evaluation.value_thresholds == config.evaluation.change_thresholds == {}
+    assert config.evaluation.value_thresholds == {}
+    assert config.evaluation.change_thresholds == {}
 
 
 def test_the_file_itself_may_be_named_instead_of_its_folder(tmp_path: Path) -> None:

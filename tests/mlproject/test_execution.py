@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -482,7 +483,7 @@ def test_events_reach_every_listener_only_while_it_listens() -> None:
     first: list[Event] = []
     second: list[Event] = []
     with listening(first.append):
-        with pytest.raises(ZeroDivisionError), listening(second.append):
+        with contextlib.suppress(ZeroDivisionError), listening(second.append):
             emit(Event("note", "train", "a"))
             raise ZeroDivisionError
         emit(Event("note", "train", "b"))

@@ -60,7 +60,7 @@ def test_data_that_is_blocked_trains_nothing() -> None:
 
 @pytest.mark.parametrize("last", ["ingest", "train", "evaluate", "bless", "register", "export"])
 def test_a_run_that_stopped_on_the_way_is_not_blessed(last: str) -> None:
-    values = {**PASSED, **BLESSED, "register": {"version": 3}}
+    values: dict[str, dict[str, Any]] = {**PASSED, **BLESSED, "register": {"version": 3}}
     assert outcome({last: values.get(last, {})}).status == "not_blessed"
 
 

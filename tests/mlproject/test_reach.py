@@ -50,7 +50,7 @@ SAME: dict[str, tuple[str, str]] = {
     "a new constant": ("def run_fn", "RATE = 0.1\n\ndef run_fn"),
     "a new class": (
         "def run_fn",
-        "class Cross(tf.keras.layers.Layer):\n    def call(self, x): return _scale(x)\n\ndef run_fn",
+        "class Cross(tf.keras.Layer):\n    def call(self, x): return _scale(x)\n\ndef run_fn",
     ),
     "a registered class": (
         "def run_fn",
@@ -207,7 +207,7 @@ DEEP: dict[str, tuple[str, str]] = {
     "a generator": ("I = iter(range(9))\nJ = [next(I) for _ in range(OLD)]", "next(I)"),
     "an unpacked generator": ("I = iter(range(9))\nJ = [*zip(range(OLD), I)]", "next(I)"),
     "an operator of a class": (
-        "class A:\n    n = 0\n    def __add__(self, x): A.n += x; return self\na = A()\nb = a + OLD",
+        "class A:\n    n = 0\n    def __add__(self, x): A.n += x\na = A()\nb = a + OLD",
         "A.n",
     ),
     "a missing key": (
@@ -301,6 +301,10 @@ SIBLINGS: dict[str, tuple[dict[str, str], str]] = {
     "a star import": (
         {"near.py": "N = OLD"},
         "from near import *\ndef preprocessing_fn(i): return N",
+    ),
+    "a star import of what is changed": (
+        {"near.py": "L = []"},
+        "from near import *\n_ = L.append(OLD)\ndef preprocessing_fn(i): return L",
     ),
     "an import for what it does": (
         {"near.py": "import far\nfar.L.append(OLD)", "far.py": "L = []"},

@@ -62,8 +62,8 @@ def test_variables_win(tmp_path: Path) -> None:
 
 
 def test_an_empty_variable_is_as_good_as_none(tmp_path: Path) -> None:
-    names = ("BENISON_HOME", "BENISON_PIPELINE_ROOT", "BENISON_SERVING_ROOT")
-    names += ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID")
+    names = ["BENISON_HOME", "BENISON_PIPELINE_ROOT", "BENISON_SERVING_ROOT"]
+    names += ["MLFLOW_TRACKING_URI", "PREFECT_API_URL", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"]
     assert read_settings(dict.fromkeys(names, ""), tmp_path) == read_settings({}, tmp_path)
 
 

@@ -1,0 +1,308 @@
+"""The registry: one version a model, aliases that only a blessed one gets, and what a version holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import numpy as np
+import pytest
+
+from mlproject.errors import RegistryError, TrackingError
+from mlproject.examples.reader import read_batches
+from mlproject.registry import (
+    BLESSING_TAG,
+    EVIDENCE,
+    REGISTER_TAG,
+    SAVED_MODEL,
+    Column,
+    Registration,
+    Registry,
+    VersionInfo,
+    parse_reference,
+)
+from mlproject.saved_model import OUTPUT, load_test, open_signature, raw_arrays
+from mlproject.schema import serving_features
+from mlproject.settings import Settings
+from mlproject.tracking import Tracker
+from mlproject.training import MODEL_FOLDER
+
+SAMPLE = {"fare": 10.25, "trip_miles": 2.5, "trip_start_hour": 18, "payment_type": "Cash"}
+TYPES = {1: "string", 2: "int", 3: "float"}  # of TensorFlow Metadata's FeatureType
+
+
+class Models:
+    """A registry on a store of its own, and registrations of the taxi model."""
+
+    def __init__(self, settings: Settings, trained: Any, schema: Any, folder: Path) -> None:
+        self.settings = settings
+        self.tracker = Tracker(settings, "taxi")
+        self.registry = Registry(settings)
+        self.run_id = self.tracker.start_run("pipeline", {})
+        (folder / "blessing.json").write_text('{"verdict": "BLESSED"}', encoding="utf-8")
+        types = {f.name: TYPES[f.type] for f in schema.feature}
+        self.registration = Registration(
+            name="taxi",
+            saved_model=trained.folder / MODEL_FOLDER,
+            evidence=(folder / "blessing.json",),
+            columns=tuple(Column(n, types[n]) for n in serving_features(schema)),
+            sample=SAMPLE,
+            run_id=self.run_id,
+            tags={},
+            description="Will the rider tip?",
+        )
+
+    def register(self, fingerprint: str, blessing: str = "BLESSED", **changes: Any) -> VersionInfo:
+        tags = {REGISTER_TAG: fingerprint, BLESSING_TAG: blessing}
+        changed = dataclasses.replace(self.registration, tags=tags, **changes)
+        return self.registry.register(changed)
+
+    def quick(self, blessing: str = "BLESSED") -> VersionInfo:
+        """A version without a model: for what concerns names, tags and aliases alone."""
+        client = self.tracker.client
+        if not client.search_registered_models("name='taxi'"):
+            client.create_registered_model("taxi")
+        source = f"file://{self.settings.home}/none"
+        made = client.create_model_version("taxi", source, tags={BLESSING_TAG: blessing})
+        found = self.registry.version("taxi", int(made.version))
+        assert found is not None
+        return found
+
+    def logged_models(self) -> list[Any]:
+        return list(self.tracker.client.search_logged_models([self.tracker.experiment_id, "0"]))
+
+
+@pytest.fixture
+def models(settings: Settings, taxi_trained: Any, taxi_schema: Any, tmp_path: Path) -> Models:
+    return Models(settings, taxi_trained, taxi_schema, tmp_path)
+
+
+def test_registering_twice_makes_one_version(models: Models) -> None:
+    first = models.register("one")
+    assert (first.name, first.version, first.run_id) == ("taxi", 1, models.run_id)
+    assert type(first.version) is int
+    assert models.register("one") == first
+    assert len(models.logged_models()) == 1
+    second = models.register("two")
+    assert second.version == 2
+    assert [v.version for v in models.registry.versions("taxi")] == [1, 2]
+    assert second.tags == {REGISTER_TAG: "two", BLESSING_TAG: "BLESSED"}
+
+
+def test_the_model_belongs_to_its_run_and_lies_with_its_experiments_artifacts(
+    models: Models,
+) -> None:
+    models.register("one")
+    (logged,) = models.logged_models()
+    assert logged.experiment_id == models.tracker.experiment_id
+    assert logged.source_run_id == models.run_id
+    assert str(logged.status) == "READY"
+    assert logged.artifact_location.startswith((models.settings.artifact_root / "taxi").as_uri())
+    outputs = models.tracker.client.get_run(models.run_id).outputs.model_outputs
+    assert [output.model_id for output in outputs] == [logged.model_id]
+
+
+def test_a_version_carries_its_model_and_evidence(models: Models, tmp_path: Path) -> None:
+    version = models.register("one")
+    fetched = tmp_path / "fetched"
+    fetched.mkdir()
+    load_test(models.registry.download(version, SAVED_MODEL, fetched))
+    evidence = models.registry.download(version, EVIDENCE, fetched)
+    assert {file.name for file in evidence.iterdir()} == {"blessing.json", "sample.json"}
+    assert models.registry.sample(version) == SAMPLE
+    made = models.tracker.client.get_model_version("taxi", "1")
+    assert made.description == "Will the rider tip?"
+
+
+def test_the_signature_and_the_input_example_are_there(models: Models) -> None:
+    models.register("one")
+    info = mlflow.models.get_model_info("models:/taxi/1")
+    inputs = {column["name"]: column for column in info.signature.inputs.to_dict()}
+    assert set(inputs) == {c.name for c in models.registration.columns}
+    assert "tips" not in inputs
+    assert not any(column["required"] for column in inputs.values())
+    assert inputs["fare"]["type"] == "double"
+    assert inputs["trip_start_hour"]["type"] == "long"
+    assert inputs["company"]["type"] == "string"
+    assert [c["name"] for c in info.signature.outputs.to_dict()] == [OUTPUT]
+    loaded = mlflow.pyfunc.load_model("models:/taxi/1")
+    assert loaded.input_example.to_dict("records") == [SAMPLE]
+
+
+def test_mlflow_loads_the_version_and_predicts_as_it_is_served(
+    models: Models, taxi_examples: Path
+) -> None:
+    models.register("one")
+    rows = next(read_batches(taxi_examples / "Split-eval")).slice(0, 20)
+    with open_signature(models.registration.saved_model) as predict:
+        served = predict(raw_arrays(rows, predict.input_names))[OUTPUT].ravel()  # type: ignore[attr-defined]
+    loaded = mlflow.pyfunc.load_model("models:/taxi/1")
+    # A row at a time, without its missing values: MLflow takes none in a column of integers.
+    given = [{n: v for n, v in row.items() if v is not None} for row in rows.to_pylist()]
+    assert any("dropoff_community_area" not in row for row in given)
+    assert any("company" not in row for row in given)
+    scores = [float(loaded.predict(row)[OUTPUT][0]) for row in given]
+    np.testing.assert_allclose(scores, served, atol=1e-6)
+    assert served.std() > 0.01
+
+
+def test_mlflow_predicts_with_missing_columns_as_it_is_served(
+    models: Models, taxi_examples: Path
+) -> None:
+    models.register("one")
+    rows = next(read_batches(taxi_examples / "Split-eval")).slice(0, 200)
+    few = ["payment_type", "fare", "trip_start_hour", "company"]
+    with open_signature(models.registration.saved_model) as predict:
+        arrays = raw_arrays(rows, predict.input_names)  # type: ignore[attr-defined]
+        for name in set(arrays) - set(few):
+            stand_in = {"i": -(2**63), "f": np.nan, "O": b""}[arrays[name].dtype.kind]
+            arrays[name] = np.full(len(arrays[name]), stand_in, arrays[name].dtype)
+        served = predict(arrays)[OUTPUT].ravel()
+    frame = rows.to_pandas()[few]
+    assert frame["company"].isna().any()
+    scores = mlflow.pyfunc.load_model("models:/taxi/1").predict(frame)[OUTPUT]
+    np.testing.assert_allclose(scores, served, atol=1e-6)
+
+
+def test_promotion_moves_champion_and_previous(models: Models) -> None:
+    registry = models.registry
+    one, two, three = (models.quick() for _ in range(3))
+    assert registry.champion("taxi") is None
+    assert registry.promote(one) is None
+    assert registry.resolve("taxi") == one
+    assert registry.promote(two) == one
+    assert registry.resolve("taxi@champion").version == 2
+    assert registry.resolve("taxi@previous").version == 1
+    assert registry.promote(three) == two
+    assert registry.resolve("taxi@previous").version == 2
+    assert registry.promote(one) == three  # a rollback is a promotion of an older one
+    assert registry.resolve("taxi").version == 1
+    assert registry.resolve("taxi@previous").version == 3
+
+
+def test_promoting_the_champion_again_changes_nothing(models: Models) -> None:
+    one, two = models.quick(), models.quick()
+    assert models.registry.promote(one) is None
+    assert models.registry.promote(one) is None
+    models.registry.promote(two)
+    again = models.registry.promote(two)
+    assert again is not None
+    assert again.version == 1
+    assert models.registry.resolve("taxi@previous").version == 1
+
+
+@pytest.mark.parametrize("blessing", ["NOT_BLESSED", "NOT_VALIDATED", "blessed", ""])
+def test_what_is_not_blessed_cannot_be_promoted(blessing: str, models: Models) -> None:
+    champion, refused = models.quick(), models.quick(blessing)
+    models.registry.promote(champion)
+    with pytest.raises(RegistryError, match="Version 2 of 'taxi' cannot become champion"):
+        models.registry.promote(refused)
+    assert models.registry.resolve("taxi").version == 1
+    with pytest.raises(RegistryError):
+        models.registry.promote(dataclasses.replace(refused, tags={}))
+
+
+@pytest.mark.parametrize(
+    ("reference", "parsed"),
+    [
+        ("taxi", ("taxi", None, None)),
+        ("taxi@previous", ("taxi", "previous", None)),
+        ("taxi/3", ("taxi", None, 3)),
+    ],
+)
+def test_references_name_a_model_an_alias_or_a_version(
+    reference: str, parsed: tuple[str, str | None, int | None]
+) -> None:
+    assert parse_reference(reference) == parsed
+
+
+@pytest.mark.parametrize(
+    "reference", ["", "@", "/", "taxi@", "@champion", "taxi/", "/3", "taxi/v3", "taxi/3@champion"]
+)
+def test_other_references_are_refused(reference: str) -> None:
+    with pytest.raises(RegistryError, match="taxi@champion"):
+        parse_reference(reference)
+
+
+def test_a_version_is_resolved_by_its_number(models: Models) -> None:
+    models.quick()
+    two = models.quick("NOT_BLESSED")
+    assert models.registry.resolve("taxi/2") == two
+    assert type(two.version) is int
+    with pytest.raises(RegistryError, match="no such version") as caught:
+        models.registry.resolve("taxi/7")
+    assert caught.value.expected == "one of 1, 2"
+
+
+@pytest.mark.parametrize("name", ["taxis", "taxis@champion", "taxis/1"])
+def test_an_unknown_model_names_the_closest(name: str, models: Models) -> None:
+    models.quick()
+    with pytest.raises(RegistryError, match="no such registered model") as caught:
+        models.registry.resolve(name)
+    assert caught.value.expected == "did you mean 'taxi'?"
+
+
+def test_an_unknown_alias_names_the_closest(models: Models) -> None:
+    models.registry.promote(models.quick())
+    with pytest.raises(RegistryError, match="no version with that alias") as caught:
+        models.registry.resolve("taxi@champions")
+    assert caught.value.expected == "did you mean 'champion'?"
+
+
+def test_a_model_without_a_champion_says_so(models: Models) -> None:
+    models.quick("NOT_BLESSED")
+    with pytest.raises(RegistryError) as caught:
+        models.registry.resolve("taxi")
+    assert caught.value.received == "champion"
+    assert "only a blessed version" in str(caught.value.next_step)
+
+
+@pytest.mark.parametrize("name", ["o'brien", 'say "hi"', "50%", "a:b"])
+def test_names_with_odd_characters_are_unknown_models(name: str, models: Models) -> None:
+    assert models.registry.versions(name) == []
+    with pytest.raises(RegistryError, match="no such registered model"):
+        models.registry.resolve(name)
+
+
+def test_artifacts_that_are_gone_are_a_registry_error(models: Models, tmp_path: Path) -> None:
+    version = models.register("one")
+    with pytest.raises(RegistryError, match="Fetching version 1 of 'taxi' failed"):
+        models.registry.download(version, "evidence/none.json", tmp_path)
+    shutil.rmtree(models.settings.artifact_root / "taxi")
+    for what in (SAVED_MODEL, f"{EVIDENCE}/sample.json"):
+        with pytest.raises(RegistryError, match="Fetching version 1 of 'taxi' failed") as caught:
+            models.registry.download(version, what, tmp_path)
+        assert what in str(caught.value.received)
+    with pytest.raises(RegistryError):
+        models.registry.sample(version)
+
+
+@pytest.mark.parametrize("missing", ["saved_model", "evidence"])
+def test_a_registration_that_fails_leaves_no_model_behind(
+    missing: str, models: Models, tmp_path: Path
+) -> None:
+    nothing: Any = tmp_path / "none"
+    value = (nothing,) if missing == "evidence" else nothing
+    with pytest.raises(TrackingError, match="Registering a version of 'taxi' failed"):
+        models.register("one", **{missing: value})
+    assert models.logged_models() == []
+    assert models.registry.versions("taxi") == []
+    assert models.register("one").version == 1
+
+
+def test_a_name_that_mlflow_refuses_leaves_no_model_behind(models: Models) -> None:
+    with pytest.raises(TrackingError, match="Invalid model name"):
+        models.register("one", name="taxi:cab")
+    assert models.logged_models() == []
+
+
+def test_versions_of_a_deleted_model_are_gone(models: Models) -> None:
+    models.registry.promote(models.quick())
+    models.tracker.client.delete_registered_model("taxi")
+    assert models.registry.champion("taxi") is None
+    assert models.registry.version("taxi", 1) is None
+    with pytest.raises(RegistryError):
+        models.registry.resolve("taxi")
