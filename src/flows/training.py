@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from prefect import flow
+from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.pipeline import Request, open_run, walk
@@ -14,7 +16,13 @@ from flows.tasks import run_as_task
 STATE_NAMES = {"blessed": "Blessed", "not_blessed": "NotBlessed", "blocked": "DataBlocked"}
 
 
-@flow(name="training", flow_run_name="{project}", persist_result=False, log_prints=False)
+def project_name() -> str:
+    """The project's folder as the flow run's name: a path would be the machine's, and long."""
+    project = Path(flow_run.parameters["project"]).resolve()
+    return project.name if project.is_dir() else project.parent.name
+
+
+@flow(name="training", flow_run_name=project_name, persist_result=False, log_prints=False)
 def training(
     project: str, data: list[str] | None = None, force: bool = False, from_step: str = ""
 ) -> Any:

@@ -202,15 +202,26 @@ class PipelineRun:
 
     def _published(self, name: str, wanted_by: str) -> Artifact:
         found = self.store.find(name, self.plan.step(name).fingerprint)
-        if found is None:
+        if found is None or self._is_stale(found):
+            received = f"no artifact of '{name}' for this project, data and configuration"
+            if found:
+                received = f"an artifact of '{name}' made of what was made again since"
             raise DataError(
                 f"The step '{wanted_by}' cannot run yet",
-                received=f"no artifact of '{name}' for this project, data and configuration",
+                received=received,
                 expected=f"'{name}' has run before it",
                 next_step=f"run it first (`benison step {name} PROJECT` or `mlflow run . -e {name}`"
                 "), or the whole pipeline: `benison train PROJECT`",
             )
         return found
+
+    def _is_stale(self, artifact: Artifact) -> bool:
+        """True where what it was made of is gone, or was made again: a verdict on other weights."""
+        for name, made_by in artifact.inputs.items():
+            now = self.store.find(name, self.plan.step(name).fingerprint)
+            if now is None or now.made_by != made_by or self._is_stale(now):
+                return True
+        return False
 
     def _start_run(self, planned: PlannedStep) -> str:
         tags = {

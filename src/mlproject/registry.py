@@ -181,6 +181,7 @@ class Registry:
                     run_id=registration.run_id,
                     tags=dict(registration.tags),
                     description=registration.description,
+                    model_id=logged.model_id,  # a server checks that the source is this model's
                 )
             except BaseException:
                 self._client.delete_logged_model(logged.model_id)
@@ -284,7 +285,6 @@ class Registry:
 
     def _log_model(self, registration: Registration, model_id: str) -> str:
         """Fills a LoggedModel of the run; returns the model's URI."""
-        import mlflow.pyfunc
         import pandas as pd
         from mlflow.models import Model, ModelSignature
         from mlflow.types import ColSpec, Schema
@@ -307,7 +307,8 @@ class Registry:
             (evidence / SAMPLE_FILE).write_text(text, encoding="utf-8")
             logged = Model.log(
                 artifact_path=None,
-                flavor=mlflow.pyfunc,
+                flavor=_Untried,
+                validate_serving_input=False,
                 model_id=model_id,
                 python_model=str(Path(__file__).with_name("pyfunc_model.py")),
                 artifacts={SAVED_MODEL: str(registration.saved_model), EVIDENCE: str(evidence)},
@@ -323,6 +324,21 @@ class Registry:
 
     def _translate(self, doing: str) -> Any:
         return translate_mlflow_errors(doing, self._settings)
+
+
+class _Untried:
+    """MLflow's pyfunc flavour, for a log that leaves out MLflow's own trial of the model.
+
+    The trial would import TensorFlow in a step that needs none; the step `serve` tries the model.
+    """
+
+    @staticmethod
+    def save_model(*, validate_serving_input: bool, **options: Any) -> None:
+        """Saves as pyfunc does, which does not know the option that its caller reads."""
+        del validate_serving_input
+        import mlflow.pyfunc
+
+        mlflow.pyfunc.save_model(**options)
 
 
 def parse_reference(reference: str) -> tuple[str, str | None, int | None]:

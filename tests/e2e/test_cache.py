@@ -102,6 +102,7 @@ def test_force_runs_everything(pipeline: Pipeline) -> None:
     assert pipeline.settled() is not None
 
 
+@pytest.mark.slow
 def test_new_rows_run_everything_that_reads_them(pipeline: Pipeline) -> None:
     file = pipeline.product.project / "data" / "trips.csv"
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True)

@@ -1,4 +1,4 @@
-"""The evaluation: scikit-learn's metrics of what will be served, on the same rows for both models."""
+"""The evaluation: scikit-learn's metrics of what will be served, on the same rows for both."""
 
 from __future__ import annotations
 

@@ -29,7 +29,14 @@ from mlproject.registry import VersionInfo
 from mlproject.settings import Settings, read_settings
 
 CONFIG = "name: taxi\nmodule: taxi.py\ndata: {path: x.csv}\ntraining: {label: y}\n"
-INPUTS = {"transform": ("ingest",), "train": ("transform",), "register": ("train", "bless")}
+INPUTS = {
+    "transform": ("ingest",),
+    "train": ("transform",),
+    "evaluate": ("train",),
+    "bless": ("evaluate",),
+    "register": ("train", "bless"),
+}
+UP_TO_BLESS = ("ingest", "validate", "transform", "train", "evaluate", "bless")
 
 
 @dataclass
@@ -128,6 +135,12 @@ class Bench:
             dict.fromkeys(STEPS, call),
             parent,
         )
+
+    def prepare(self) -> None:
+        """Runs every step up to the blessing."""
+        run = self.run()
+        for step in UP_TO_BLESS:
+            run.run_step(step)
 
     def data(self, step: str) -> str | None:
         found = self.store.find(step, f"{step}-key")
@@ -385,18 +398,15 @@ def test_the_steps_up_to_validation_are_never_refused(bench: Bench, step: str) -
 @pytest.mark.parametrize("step", AFTER_VALIDATION)
 def test_data_that_is_blocked_refuses_every_later_step(bench: Bench, step: str) -> None:
     bench.values["validate"] = {"blocked": True, "reasons": ["tips is missing"]}
+    bench.prepare()
     run = bench.run()
-    run.run_step("validate")
-    run.run_step("bless")
     assert run.refusal(step) == Refusal("validate", ("tips is missing",))
 
 
 @pytest.mark.parametrize("step", AFTER_VALIDATION)
 def test_data_that_was_not_validated_refuses_every_later_step(bench: Bench, step: str) -> None:
-    run = bench.run()
-    run.run_step("bless")
     with pytest.raises(DataError, match="`benison step validate PROJECT`"):
-        run.refusal(step)
+        bench.run().refusal(step)
 
 
 @pytest.mark.parametrize("verdict", ["NOT_BLESSED", "NOT_VALIDATED", ""])
@@ -405,9 +415,8 @@ def test_a_candidate_that_is_not_blessed_goes_no_further(
     bench: Bench, step: str, verdict: str
 ) -> None:
     bench.values["bless"] = {"verdict": verdict, "reasons": ["auc is low"]}
+    bench.prepare()
     run = bench.run()
-    run.run_step("validate")
-    run.run_step("bless")
     assert run.refusal(step) == Refusal("bless", ("auc is low",))
     assert run.refusal("train") is None
 
@@ -422,16 +431,38 @@ def test_a_candidate_that_was_not_judged_goes_no_further(bench: Bench, step: str
 
 @pytest.mark.parametrize("step", AFTER_VALIDATION)
 def test_good_data_and_a_blessing_refuse_nothing(bench: Bench, step: str) -> None:
+    bench.prepare()
     run = bench.run()
-    run.run_step("validate")
-    run.run_step("bless")
     assert run.refusal(step) is None
+
+
+@pytest.mark.parametrize("again", ["ingest", "transform", "train", "evaluate"])
+@pytest.mark.parametrize("step", AFTER_BLESSING)
+def test_a_blessing_does_not_speak_for_what_was_made_again_since(
+    bench: Bench, step: str, again: str
+) -> None:
+    bench.prepare()
+    assert bench.run().refusal(step) is None
+    bench.run(again).run_step(again)
+    with pytest.raises(DataError) as caught:
+        bench.run().refusal(step)
+    assert "an artifact of 'bless' made of what was made again since" in str(caught.value)
+    assert "`benison step bless PROJECT`" in str(caught.value)
+
+
+def test_a_step_does_not_run_on_an_input_that_is_stale(bench: Bench) -> None:
+    bench.prepare()
+    bench.run("ingest").run_step("ingest")
+    with pytest.raises(DataError, match="an artifact of 'transform' made of what was made again"):
+        bench.run("train").run_step("train")
+    bench.run("transform").run_step("transform")
+    bench.run("train").run_step("train")
 
 
 def test_a_registered_version_that_is_gone_is_registered_again(bench: Bench) -> None:
     bench.values["register"] = {"name": "taxi", "version": 3}
-    for step in ("ingest", "transform", "train", "bless", "register"):
-        bench.run().run_step(step)
+    bench.prepare()
+    bench.run().run_step("register")
     assert bench.calls.count("register") == 1
     bench.run().run_step("register")
     assert bench.calls.count("register") == 2

@@ -1,4 +1,4 @@
-"""The registry: one version a model, aliases that only a blessed one gets, and what a version holds."""
+"""The registry: one version a model, aliases for blessed ones alone, and what a version holds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from mlproject.registry import (
     parse_reference,
 )
 from mlproject.saved_model import OUTPUT, load_test, open_signature, raw_arrays
-from mlproject.schema import serving_features
 from mlproject.settings import Settings
 from mlproject.tracking import Tracker
 from mlproject.training import MODEL_FOLDER
@@ -48,7 +47,7 @@ class Models:
             name="taxi",
             saved_model=trained.folder / MODEL_FOLDER,
             evidence=(folder / "blessing.json",),
-            columns=tuple(Column(n, types[n]) for n in serving_features(schema)),
+            columns=tuple(Column(n, types[n]) for n in load_test(trained.folder / MODEL_FOLDER)),
             sample=SAMPLE,
             run_id=self.run_id,
             tags={},
@@ -136,7 +135,7 @@ def test_mlflow_loads_the_version_and_predicts_as_it_is_served(
     models: Models, taxi_examples: Path
 ) -> None:
     models.register("one")
-    rows = next(read_batches(taxi_examples / "Split-eval")).slice(0, 20)
+    rows = next(read_batches(taxi_examples / "Split-eval")).slice(0, 60)
     with open_signature(models.registration.saved_model) as predict:
         served = predict(raw_arrays(rows, predict.input_names))[OUTPUT].ravel()  # type: ignore[attr-defined]
     loaded = mlflow.pyfunc.load_model("models:/taxi/1")

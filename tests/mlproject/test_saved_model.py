@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
@@ -169,7 +168,7 @@ def test_the_served_features_are_those_of_the_transform(
     taxi_trained: Any, taxi_transformed: Path, raw_rows: pa.RecordBatch
 ) -> None:
     """With the missing values of the eval split, of every type, given by their stand-ins."""
-    for name in ("company", "dropoff_census_tract", "dropoff_latitude"):
+    for name in ("company", "dropoff_community_area", "dropoff_latitude"):
         assert raw_rows.column(raw_rows.schema.get_field_index(name)).null_count > 0
     columns = next(read_columns(taxi_transformed / "Split-eval" / TRANSFORMED_FILE))
     del columns[LABEL]
@@ -180,11 +179,16 @@ def test_the_served_features_are_those_of_the_transform(
         np.testing.assert_allclose(features[name], values, atol=1e-6, err_msg=name)
 
 
-def test_a_training_only_column_is_no_input(taxi_trained: Any, taxi_schema: Any) -> None:
-    with open_signature(taxi_trained.folder / MODEL_FOLDER) as predict:
-        names = predict.input_names  # type: ignore[attr-defined]
-    assert sorted(names) == sorted(serving_features(taxi_schema))
+def test_the_inputs_are_what_the_transform_needs_and_no_training_only_column(
+    taxi_trained: Any, taxi_schema: Any
+) -> None:
+    names = load_test(taxi_trained.folder / MODEL_FOLDER)
+    unused = {"pickup_census_tract", "dropoff_census_tract", "trip_start_timestamp"}
+    assert set(names) == set(serving_features(taxi_schema)) - unused
     assert "tips" not in names
+    for signature in ("serving_default", "transform_features"):
+        with open_signature(taxi_trained.folder / MODEL_FOLDER, signature) as predict:
+            assert predict.input_names == names  # type: ignore[attr-defined]
 
 
 def test_tensorflow_loads_it_too(

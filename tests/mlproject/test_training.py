@@ -1,4 +1,4 @@
-"""Training: what a `run_fn` may give back, what it is given, and the same model for the same seed."""
+"""Training: what a `run_fn` may give back, what it is given, and equal models for equal seeds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import tensorflow_transform as tft
 from mlproject.errors import DataError, ServingError, UserModuleError
 from mlproject.saved_model import load_test, open_signature
 from mlproject.schema import read_schema
-from mlproject.training import HISTORY_FILE, MODEL_FOLDER, train_model
+from mlproject.training import HISTORY_FILE, INPUTS_FILE, MODEL_FOLDER, train_model
 
 Load = Callable[[str], types.ModuleType]
 CODE = """
@@ -78,8 +78,12 @@ def test_the_taxi_model_is_exported_with_its_history(taxi_trained: Any) -> None:
     assert {p.name for p in taxi_trained.folder.iterdir()} == {
         MODEL_FOLDER,
         HISTORY_FILE,
+        INPUTS_FILE,
         "model_run",
     }
+    inputs = json.loads((taxi_trained.folder / INPUTS_FILE).read_text())
+    assert {"fare", "company"} <= set(inputs)
+    assert "tips" not in inputs  # needed for the label alone
     history = taxi_trained.history
     assert sorted(history) == ["accuracy", "loss", "val_accuracy", "val_loss"]
     assert all(len(values) == 1 for values in history.values())
@@ -98,8 +102,12 @@ def test_a_returned_model_is_exported(trainer: Trainer) -> None:
 
 
 def test_a_run_fn_may_write_its_own_saved_model(trainer: Trainer) -> None:
-    history = trainer.run("build().export(fn_args.serving_model_dir, verbose=False)")
+    history = trainer.run(
+        "Path(fn_args.model_run_dir, 'notes.txt').write_text('mine'); "
+        "build().export(fn_args.serving_model_dir, verbose=False)"
+    )
     assert history == {}  # it passed no callbacks to a fit
+    assert (trainer.out / "model_run" / "notes.txt").read_text() == "mine"
     with open_signature(trainer.out / MODEL_FOLDER) as predict:
         rows = np.zeros(3, "float32")
         (scores,) = predict({"fare_xf": rows, "trip_miles_xf": rows}).values()
@@ -109,11 +117,6 @@ def test_a_run_fn_may_write_its_own_saved_model(trainer: Trainer) -> None:
 def test_an_own_saved_model_that_a_session_cannot_run_is_refused(trainer: Trainer) -> None:
     with pytest.raises(ServingError, match="without a value in a Session"):
         trainer.run("tf.saved_model.save(build(), fn_args.serving_model_dir)")
-
-
-def test_files_of_the_projects_own_are_kept(trainer: Trainer) -> None:
-    trainer.run("Path(fn_args.model_run_dir, 'notes.txt').write_text('mine'); return build()")
-    assert (trainer.out / "model_run" / "notes.txt").read_text() == "mine"
 
 
 def test_none_without_a_saved_model_is_a_user_module_error(trainer: Trainer) -> None:
@@ -167,12 +170,16 @@ def test_a_dict_with_more_features_than_the_model_has_inputs_is_refused(trainer:
 
 
 def test_a_warning_of_the_projects_own_is_left_alone(trainer: Trainer) -> None:
-    with pytest.warns(UserWarning, match="few rows"):
-        trainer.run("import warnings; warnings.warn('few rows'); return build()")
+    with (
+        pytest.warns(UserWarning, match="few rows"),
+        pytest.raises(UserModuleError, match="left no model"),
+    ):
+        trainer.run("import warnings; warnings.warn('few rows')")
 
 
 def test_run_fn_is_given_what_the_project_asks_for(trainer: Trainer, train_request: Any) -> None:
-    trainer.run("seen.append(fn_args); return build()", train_steps=7, eval_steps=3)
+    with pytest.raises(UserModuleError, match="left no model"):
+        trainer.run("seen.append(fn_args)", train_steps=7, eval_steps=3)
     (fn_args,) = trainer.module.seen
     assert fn_args.hyperparameters == train_request.hyperparameters
     assert (fn_args.train_steps, fn_args.eval_steps) == (7, 3)

@@ -208,6 +208,20 @@ def test_outputs_that_need_a_feature_which_is_not_given_are_left_out(
     assert sorted(outputs) == ["fare_xf", "trip_start_hour_xf"]
 
 
+def test_the_features_needed_at_serving_are_those_that_an_output_uses(
+    taxi_transformed: Path,
+) -> None:
+    graph = TransformGraph(taxi_transformed / GRAPH_FOLDER)
+    every = list(graph.raw_specs)
+    assert "trip_start_timestamp" in every
+    needed = graph.needed_features(every, label="fare_xf")
+    unused = {"pickup_census_tract", "dropoff_census_tract", "trip_start_timestamp"}
+    assert set(needed) == set(every) - unused  # the fare too: for the tips' share of it
+    without = graph.needed_features([n for n in every if n != "tips"], label="fare_xf")
+    assert set(without) == set(needed) - {"tips", "fare"}
+    assert list(needed) == [n for n in every if n in needed]
+
+
 def test_an_error_of_preprocessing_fn_names_file_line_and_error(small: Small) -> None:
     with pytest.raises(UserModuleError) as caught:
         small.run("return {'y': inputs['fares']}")
