@@ -117,6 +117,7 @@ def run_fn(fn_args):
         validation_data=evaluate,
         validation_steps=fn_args.eval_steps,
         callbacks=fn_args.callbacks,
+        shuffle=False,  # the dataset shuffles
         verbose=0,
     )
     return model

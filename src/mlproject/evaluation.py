@@ -74,6 +74,7 @@ def score_examples(
 
     split_dir = examples_dir / "Split-eval"
     labels = _read_labels(transformed_dir / "Split-eval" / TRANSFORMED_FILE, label)
+    slices = dict(_read_slices(split_dir, slice_columns))  # first: it fails in no time
     scores: dict[str, np.ndarray] = {}
     done = 0
     for name, model_dir in models.items():
@@ -92,7 +93,6 @@ def score_examples(
                 received=f"{len(scores[name])} predictions for {len(labels)} labels",
                 next_step="run again with --from transform",
             )
-    slices = dict(_read_slices(split_dir, slice_columns))
     return Scored(labels, scores, slices)
 
 

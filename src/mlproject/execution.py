@@ -148,7 +148,7 @@ class PipelineRun:
 
     def _run_or_take(self, name: str) -> tuple[Artifact, bool]:
         planned = self.plan.step(name)
-        if planned.cached is not None and still_stands(planned.cached, self.registry):
+        if planned.cached is not None and self._may_be_taken(planned.cached):
             self._log_if_missed(planned.cached)
             emit(Event("cached", name, planned.reason, seconds=planned.cached.seconds))
             return planned.cached, True
@@ -214,6 +214,10 @@ class PipelineRun:
                 "), or the whole pipeline: `benison train PROJECT`",
             )
         return found
+
+    def _may_be_taken(self, artifact: Artifact) -> bool:
+        """False where its effect is gone, or this run had to make again what it was made of."""
+        return still_stands(artifact, self.registry) and not self._is_stale(artifact)
 
     def _is_stale(self, artifact: Artifact) -> bool:
         """True where what it was made of is gone, or was made again: a verdict on other weights."""

@@ -199,6 +199,7 @@ def test_a_fault_inside_the_flow_is_one_clear_line(product: Product) -> None:
     assert not product.processes()
 
 
+@pytest.mark.slow
 def test_a_label_of_one_class_is_refused(bad: Product, benison: Command) -> None:
     lines = lines_of(bad)
     no_tips = [lines[0], *(cut(line).rstrip(b"\n") + b",0\n" for line in lines[1:])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -15,15 +16,10 @@ ALL = list(STEPS)
 FROM_TRAIN = ALL[ALL.index("train") :]
 
 
-@pytest.fixture(scope="module")
-def shared(make_product: Callable[..., Product]) -> Product:
-    return make_product("cache")
-
-
 @pytest.fixture
-def pipeline(shared: Product, in_process: Callable[[Product], Pipeline]) -> Pipeline:
+def pipeline(trained: Trained, in_process: Callable[[Product], Pipeline]) -> Pipeline:
     """A pipeline with nothing left to run; each test changes one thing."""
-    pipeline = in_process(shared)
+    pipeline = in_process(trained.product)
     if pipeline.settled() is None:
         pipeline.run()
     assert pipeline.settled() is not None
@@ -97,6 +93,7 @@ def test_from_a_step_runs_it_and_all_after_it(pipeline: Pipeline) -> None:
     assert ran(pipeline, from_step="evaluate") == ALL[ALL.index("evaluate") :]
 
 
+@pytest.mark.slow
 def test_force_runs_everything(pipeline: Pipeline) -> None:
     assert ran(pipeline, force=True) == ALL
     assert pipeline.settled() is not None
@@ -112,11 +109,20 @@ def test_new_rows_run_everything_that_reads_them(pipeline: Pipeline) -> None:
 
 
 def test_a_deleted_export_is_made_again(pipeline: Pipeline) -> None:
-    import shutil
-
     version = pipeline.product.champion()
     shutil.rmtree(pipeline.product.home / "serving" / "taxi" / str(version))
-    assert ran(pipeline) == ["export"]
+    assert ran(pipeline) == ["export", "serve"]
+    assert pipeline.settled() is not None
+    assert pipeline.product.champion() == version
+
+
+def test_a_deleted_version_is_registered_and_exported_again(pipeline: Pipeline) -> None:
+    deleted = pipeline.product.champion()
+    pipeline.product.mlflow().delete_model_version("taxi", str(deleted))
+    assert ran(pipeline) == ["register", "export", "serve"]
+    champion = pipeline.product.champion()
+    assert champion not in (None, deleted)
+    assert (pipeline.product.home / "serving" / "taxi" / str(champion)).is_dir()
     assert pipeline.settled() is not None
 
 

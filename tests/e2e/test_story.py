@@ -81,7 +81,7 @@ def test_the_model_is_registered_as_champion(trained: Trained) -> None:
     version = trained.product.mlflow().get_model_version("taxi", "1")
     assert version.tags["blessing"] == "BLESSED"
     steps = {step["name"]: step for step in trained.done.outcome["steps"]}
-    assert version.tags["benison.fingerprint"] == steps["register"]["fingerprint"]
+    assert version.tags["benison.fingerprint"].startswith(steps["register"]["fingerprint"])
     assert version.tags["benison.train_fingerprint"] == steps["train"]["fingerprint"]
     assert version.run_id == trained.done.outcome["mlflow_run_id"]
 
@@ -242,7 +242,7 @@ def test_a_worse_model_is_not_blessed_and_the_champion_stays(
     assert done.outcome["version"] is None
     assert done.ran() == ["train", "evaluate", "bless"]
     reasons = "; ".join(done.outcome["reasons"])
-    assert "below the least allowed 0.75" in reasons
+    assert "below the least allowed" in reasons
     assert "worse than the champion's" in reasons
     assert done.outcome["metrics"]["champion_auc"] > done.outcome["metrics"]["auc"]
     assert product.champion() == champion

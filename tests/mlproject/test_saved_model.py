@@ -61,6 +61,7 @@ def dense(tensor, default):
 def preprocessing_fn(inputs):
     tips = dense(inputs["tips"], 0.0)
     return {
+        "high_xf": tf.cast(inputs["x"][:, 0] > 1.0, tf.int64),
         "n_xf": dense(inputs["n"], -1),
         "s_xf": tft.compute_and_apply_vocabulary(dense(inputs["s"], "?")),
         "tips_xf": tips,
@@ -222,7 +223,7 @@ def test_the_stand_ins_for_missing_values_are_what_the_transform_sees_for_null(
     }
     with open_signature(out, "transform_features") as transform:
         features = transform(given)
-    wanted = small.features("n_xf", "s_xf", "x_xf")
+    wanted = small.features("high_xf", "n_xf", "s_xf", "x_xf")
     assert wanted["n_xf"].tolist() == [3, -1, -7, 3]
     assert wanted["s_xf"][1] == wanted["s_xf"][3]
     assert len(set(wanted["s_xf"])) == 3
@@ -321,8 +322,22 @@ def test_a_model_that_needs_what_is_not_there_at_serving_is_refused(
     with pytest.raises(UserModuleError, match="cannot be served") as caught:
         small.export(model, tmp_path / "model")
     assert str(caught.value.received).startswith(f"inputs {name}, ")
-    assert caught.value.expected == "inputs among n_xf, s_xf, x_xf"
+    assert caught.value.expected == "inputs among high_xf, n_xf, s_xf, x_xf"
     assert not (tmp_path / "model").exists()
+
+
+def test_a_label_made_of_served_columns_is_no_feature(small: Small, tmp_path: Path) -> None:
+    inputs = inputs_of("x_xf")
+    code, label = small.folder / "project.py", "high_xf"
+    model, out = keras.Model(inputs, scored(inputs["x_xf"])), tmp_path / "model"
+    export_saved_model(model, small.graph, small.schema, label, out, code)
+    with open_signature(out, "transform_features") as transform:
+        given = raw_arrays(pa.RecordBatch.from_pydict(ROWS), transform.input_names)  # type: ignore[attr-defined]
+        assert sorted(transform(given)) == ["n_xf", "s_xf", "x_xf"]
+    inputs = inputs_of(label)
+    model = keras.Model(inputs, scored(inputs[label]))
+    with pytest.raises(UserModuleError, match="cannot be served"):
+        export_saved_model(model, small.graph, small.schema, label, tmp_path / "none", code)
 
 
 def test_a_subclassed_model_that_asks_for_a_training_only_feature_is_refused(

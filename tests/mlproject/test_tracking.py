@@ -26,7 +26,7 @@ from mlproject.plan import make_plan
 from mlproject.record import Dataset, Record, figures_folder
 from mlproject.registry import Registry
 from mlproject.settings import Settings
-from mlproject.tracking import ROOT_TAG, Tracker, code_tags, git_commit, shown_uri
+from mlproject.tracking import ROOT_TAG, Tracker, code_tags, first_line, git_commit, shown_uri
 
 TAXI = Path(__file__).parents[2] / "examples" / "taxi"
 
@@ -283,6 +283,14 @@ def test_a_link_leads_to_the_run(
 )
 def test_a_shown_uri_holds_no_secret(uri: str, shown: str) -> None:
     assert shown_uri(uri) == shown
+
+
+@pytest.mark.parametrize("password", ["secret", "se/cret", "s?ec@ret"])
+def test_an_error_is_told_in_one_line_without_secrets(password: str, settings: Settings) -> None:
+    uri = f"http://me:{password}@localhost:5000/"
+    err = OSError(f"\nAPI request to {uri}api?token=hush failed\nsecond line")
+    told = first_line(err, replace(settings, tracking_uri=uri))
+    assert told == "API request to http://localhost:5000/api failed"
 
 
 def test_a_server_that_is_down_is_told_within_seconds_without_its_credentials(
