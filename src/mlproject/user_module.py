@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from mlproject.errors import ConfigError, UserModuleError, closest
 
+_GRAPH_NOISE = ("Graph execution error", "Detected at node", "<stack traces", "File \"")
 CONTRACT = {"preprocessing_fn": "inputs", "run_fn": "fn_args"}
 T = TypeVar("T")
 _PREFIX = "benison_user_"
@@ -155,7 +156,9 @@ def explain_user_error(err: BaseException, path: Path, what: str) -> UserModuleE
     frames = traceback.extract_tb(err.__traceback__)
     own = [f for f in frames if Path(f.filename).parent == path.parent]
     where = f"{Path(own[-1].filename).name} line {own[-1].lineno}: {own[-1].line}" if own else ""
-    lines = str(err).strip().splitlines()
+    lines = [line.strip() for line in str(err).splitlines()]
+    # A TensorFlow error begins with where in the graph it was; what it was comes after.
+    lines = [line for line in lines if line and not line.startswith(_GRAPH_NOISE)]
     return UserModuleError(
         f"{what} failed",
         received="; ".join(p for p in (where, f"{type(err).__name__}: {' '.join(lines[:3])}") if p),
