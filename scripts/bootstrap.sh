@@ -18,6 +18,9 @@ readonly UNFINISHED=$VENV/.unfinished
 # With this set (some CI images do), nothing installed gets bytecode and every start of TensorFlow
 # costs 8 s more. The other two would let packages from elsewhere into the new environment.
 unset PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
+# uv brings root certificates of its own; a network that adds one (many offices) is known to the
+# system alone.
+export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true}
 
 say() { printf '==> %s\n' "$*"; }
 
