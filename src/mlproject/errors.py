@@ -6,7 +6,8 @@ PlatformError
 ├── DataError          the data cannot be read, or not be used
 ├── StorageError       the pipeline root cannot be written
 ├── BusyError          another run holds the pipeline root
-├── TrackingError      MLflow's tracking server refused or did not answer
+├── TrackingError      MLflow refused what was asked of it
+│   └── TrackingUnavailable    MLflow's server or store did not answer (transient)
 ├── RegistryError      the registered model, version or alias is not usable
 └── ServingError       a model server did not load, answer or stop
 
@@ -98,8 +99,12 @@ class BusyError(PlatformError):
     """Another run holds the pipeline root."""
 
 
-class TrackingError(PlatformError, Transient):
-    """MLflow's tracking server refused, or did not answer."""
+class TrackingError(PlatformError):
+    """MLflow refused what was asked of it."""
+
+
+class TrackingUnavailable(TrackingError, Transient):  # noqa: N818 - reads as what it is
+    """MLflow's tracking server or store did not answer."""
 
 
 class RegistryError(PlatformError):

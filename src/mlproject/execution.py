@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +156,9 @@ class PipelineRun:
             self._log_if_missed(self._made[name])
             emit(Event("done", name, seconds=self._made[name].seconds))
             return self._made[name], False
+        if planned.cached is not None:
+            reason = "what it was made of, or what it left outside its folder, has changed"
+            planned = replace(planned, cached=None, reason=reason)
         inputs = {i: self._published(i, name) for i in planned.inputs}
         emit(Event("start", name, planned.reason))
         run_id = self._start_run(planned)

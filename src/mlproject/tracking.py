@@ -1,7 +1,8 @@
 """MLflow tracking: one run for a pipeline, one nested run for each step.
 
 Only the client is used, never MLflow's global active run, so that threads and Prefect's tasks
-cannot mix runs up. Every failure of the server leaves here as one TrackingError.
+cannot mix runs up. Every failure leaves here as a TrackingError: TrackingUnavailable where a retry
+can help.
 """
 
 from __future__ import annotations
@@ -18,13 +19,27 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlproject.errors import TrackingError
+from mlproject.errors import TrackingError, TrackingUnavailable
 from mlproject.record import FIGURES, Record
 from mlproject.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+# MLflow's error codes for what it will refuse again.
+_REFUSALS = frozenset(
+    {
+        "BAD_REQUEST",
+        "ENDPOINT_NOT_FOUND",
+        "INVALID_PARAMETER_VALUE",
+        "INVALID_STATE",
+        "NOT_IMPLEMENTED",
+        "PERMISSION_DENIED",
+        "RESOURCE_ALREADY_EXISTS",
+        "RESOURCE_DOES_NOT_EXIST",
+        "UNAUTHENTICATED",
+    }
+)
 PING_TIMEOUT_S = 4.0
 TAG = "benison."
 STEP_TAG, FINGERPRINT_TAG = f"{TAG}step", f"{TAG}fingerprint"
@@ -75,13 +90,29 @@ def translate_mlflow_errors(doing: str, settings: Settings) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, OSError, ModuleNotFoundError) as err:
         shown = shown_uri(settings.tracking_uri)
-        raise TrackingError(
+        received = f"{shown}: {first_line(err, settings)[:300]}"
+        if _is_refusal(err):
+            raise TrackingError(
+                f"{doing} failed: MLflow refused it",
+                received=received,
+                next_step="see what MLflow says; another try will not help",
+            ) from err
+        raise TrackingUnavailable(
             f"{doing} failed",
-            received=f"{shown}: {first_line(err, settings)[:300]}",
+            received=received,
             expected="a tracking server or store that answers",
             next_step="check MLFLOW_TRACKING_URI and the server, then run again: finished steps "
             "are kept",
         ) from err
+
+
+def _is_refusal(err: Exception) -> bool:
+    """True where MLflow answered and said no, so that a retry cannot help."""
+    return (
+        isinstance(err, ModuleNotFoundError)
+        or getattr(err, "error_code", "") in _REFUSALS
+        or 400 <= getattr(getattr(err, "response", None), "status_code", 0) < 429
+    )
 
 
 def shown_uri(uri: str) -> str:
@@ -341,7 +372,7 @@ def _ping(uri: str) -> None:
             problem = f"HTTP {answer.status_code}"
         except requests.RequestException as err:
             problem = type(err).__name__
-    raise TrackingError(
+    raise TrackingUnavailable(
         "The MLflow server does not answer",
         received=f"{shown_uri(uri)}: {problem}",
         expected="an MLflow tracking server at MLFLOW_TRACKING_URI",

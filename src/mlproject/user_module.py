@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from mlproject.errors import ConfigError, UserModuleError, closest
 
-_GRAPH_NOISE = ("Graph execution error", "Detected at node", "<stack traces", "File \"")
+_GRAPH_NOISE = ("Graph execution error", "Detected at node", "<stack traces", 'File "')
 CONTRACT = {"preprocessing_fn": "inputs", "run_fn": "fn_args"}
 T = TypeVar("T")
 _PREFIX = "benison_user_"

@@ -11,7 +11,7 @@ import mlflow.pyfunc
 import numpy as np
 import pytest
 
-from mlproject.errors import RegistryError, TrackingError
+from mlproject.errors import RegistryError, TrackingError, Transient
 from mlproject.examples.reader import read_batches
 from mlproject.registry import (
     BLESSING_TAG,
@@ -293,8 +293,9 @@ def test_a_registration_that_fails_leaves_no_model_behind(
 
 
 def test_a_name_that_mlflow_refuses_leaves_no_model_behind(models: Models) -> None:
-    with pytest.raises(TrackingError, match="Invalid model name"):
+    with pytest.raises(TrackingError, match="Invalid model name") as caught:
         models.register("one", name="taxi:cab")
+    assert not isinstance(caught.value, Transient)
     assert models.logged_models() == []
 
 

@@ -329,6 +329,7 @@ def test_a_server_that_fails_later_is_one_error_without_credentials(
     uri = f"http://me:secret@127.0.0.1:{failing_port}"
     with pytest.raises(TrackingError) as caught:
         Tracker(replace(settings, tracking_uri=uri), "taxi")
+    assert isinstance(caught.value, Transient)
     message = str(caught.value)
     assert "Opening the MLflow experiment failed" in message
     assert f"http://127.0.0.1:{failing_port}/api/2.0/mlflow" in message

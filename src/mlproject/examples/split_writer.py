@@ -165,5 +165,6 @@ class SplitWriter:
                 f"'{self._path}' cannot be written",
                 received=err.strerror or str(err),
                 expected="a folder with room for the examples",
-                next_step=f"check the space with: df -h '{self._path.parent.parent}'",
+                next_step="free space or mend the folder's permissions, then run again: nothing "
+                "was published",
             ) from err
