@@ -9,8 +9,9 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from uv import find_uv_bin
 ROOT = Path(__file__).parents[1]
 PYTHON = "3.11"
 STEPS = (
-    *("check", "ingest", "statistics", "schema", "validate", "transform", "train"),
+    *("ingest", "statistics", "schema", "validate", "transform", "train"),
     *("evaluate", "bless", "register", "export", "serve"),
 )
 
@@ -38,6 +39,12 @@ def lock_entries() -> Iterator[str]:
     """Each requirement of the lock with its hashes, continuation lines joined."""
     lines = [line for line in read("requirements.lock").splitlines() if "#" not in line[:5]]
     yield from filter(None, "\n".join(lines).replace("\\\n", " ").splitlines())
+
+
+def installed_distributions() -> Iterable[importlib.metadata.Distribution]:
+    """Those of the environment: setuptools, once imported, puts its own copies on sys.path."""
+    places = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
+    return importlib.metadata.distributions(path=sorted(places))
 
 
 PROJECT = tomllib.loads(read("pyproject.toml"))
@@ -90,7 +97,7 @@ def test_packages_disagree_about_overridden_packages_only() -> None:
     # Fewer disagreements than overrides: the override, and PIP_NO_DEPS=1 in docs and environment
     # files, can go.
     disputed = set()
-    for distribution in importlib.metadata.distributions():
+    for distribution in installed_distributions():
         for asked in map(Requirement, distribution.requires or []):
             if asked.marker is None or asked.marker.evaluate({"extra": ""}):
                 locked = LOCKED.get(canonicalize_name(asked.name))
@@ -145,7 +152,7 @@ def test_the_installed_environment_is_the_lock() -> None:
     # pip makes the first step of an environment, benison is the project itself.
     installed = {
         canonicalize_name(distribution.name): distribution.version
-        for distribution in importlib.metadata.distributions()
+        for distribution in installed_distributions()
     }
     beside = {"benison", "pip"}
     assert {name: installed[name] for name in installed if name not in beside} == LOCKED
@@ -229,7 +236,7 @@ def test_mlproject_has_the_pipeline_and_each_step(mlproject: Project) -> None:
     declared = yaml.safe_load(read("MLproject"))
     assert mlproject.name == "benison"
     assert Path(mlproject.env_config_path).name == "python_env.yaml"
-    assert set(declared["entry_points"]) == {"main", *STEPS}
+    assert set(declared["entry_points"]) == {"main", "check", *STEPS}
 
 
 def test_only_one_file_at_the_top_can_be_taken_for_mlproject() -> None:
@@ -261,6 +268,12 @@ def test_an_entry_point_runs_the_step_of_its_name(
     arguments, _ = parameters_seen(mlproject, step, {"force": "true"}, tmp_path)
     taxi = str(ROOT / "examples" / "taxi")
     assert arguments == ["-m", "flows.cli", "step", step, taxi, "--data=", "--force=true"]
+
+
+@pytest.mark.usefixtures("in_root")
+def test_the_check_is_run_without_the_options_of_a_step(mlproject: Project, tmp_path: Path) -> None:
+    arguments, _ = parameters_seen(mlproject, "check", {}, tmp_path)
+    assert arguments == ["-m", "flows.cli", "check", str(ROOT / "examples" / "taxi")]
 
 
 @pytest.mark.parametrize("data", ["two words.csv", "$(touch pwned)", "a';touch pwned;'", "{force}"])

@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     args = build_parser().parse_args(_spell_out_force(sys.argv[1:] if argv is None else argv))
+    bypass_proxies_for_loopback()
     try:
         code = int(_run(args))
         sys.stdout.flush()
@@ -36,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PlatformError as err:
         if getattr(args, "json", False):
             print(json.dumps({"error": str(err), "exit_code": err.exit_code}))
-        print(f"benison {args.command}: {err}", file=sys.stderr)
+        lines = [f"benison {args.command}: {err}", *getattr(err, "__notes__", ())]
+        print("\n".join(lines), file=sys.stderr)
         if getattr(args, "verbose", False):
             traceback.print_exception(err)
         return err.exit_code
@@ -46,6 +48,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+
+
+def bypass_proxies_for_loopback() -> None:
+    """Keeps a proxy of the environment out of the way of servers on this machine.
+
+    httpx and requests, in Prefect and MLflow, ask a proxy for 127.0.0.1 too unless NO_PROXY tells
+    them not to. What the user has set there is kept.
+    """
+    proxies = {name for name in os.environ if name.lower().endswith("_proxy")}
+    if not proxies - {"NO_PROXY", "no_proxy"}:
+        return  # on macOS a lone NO_PROXY would switch the system's proxy off
+    from flows.prefect_server import LOOPBACK
+
+    for name in ("NO_PROXY", "no_proxy"):
+        given = os.environ.get(name) or os.environ.get(name.swapcase(), "")
+        hosts = [host.strip() for host in given.split(",") if host.strip()]
+        if "*" not in hosts:
+            hosts += [host for host in LOOPBACK if host not in hosts]
+            os.environ[name] = ",".join(hosts)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -98,10 +119,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("model", help="MODEL (its champion), MODEL@alias or MODEL/version")
     serve.add_argument("--host", default="127.0.0.1", help="address to bind (default 127.0.0.1)")
-    serve.add_argument("--port", type=int, default=8501, help="REST port (default 8501; 0 any)")
-    serve.add_argument(
-        "--grpc-port", type=int, default=8500, help="gRPC port (default 8500; 0 any)"
-    )
+    serve.add_argument("--port", type=int, help="REST port (default 8501, with --once 0: any)")
+    serve.add_argument("--grpc-port", type=int, help="gRPC port (default 8500, with --once 0: any)")
     serve.add_argument(
         "--poll-s", type=float, default=2.0, help="seconds between looks at the alias (default 2)"
     )

@@ -20,6 +20,8 @@ from mlproject.plan import STEPS
 from mlproject.progress import Event
 
 SLICES_SHOWN = 8
+METRICS = ("auc", "accuracy", "log_loss")
+NAME_WIDTH = 20  # of a slice, at least
 _MARKS = {
     "waiting": ("·", "dim"),
     "running": ("▶", "cyan"),
@@ -49,7 +51,14 @@ class Display:
         self._started: dict[str, float] = {}
         self._began = time.monotonic()
         self._live = Live(
-            console=self.console, get_renderable=self._render, refresh_per_second=4, transient=False
+            console=self.console,
+            get_renderable=self._render,
+            refresh_per_second=4,
+            transient=False,
+            # Else rich takes sys.stdout and sys.stderr, and logs land above the table instead of
+            # in the log file.
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
 
     def __enter__(self) -> Self:
@@ -96,12 +105,15 @@ class Display:
 
     def _render(self) -> Table:
         elapsed = time.monotonic() - self._began
-        table = Table(title=f"{self._title}  {elapsed:.0f} s", title_justify="left", box=None)
-        table.add_column("", width=1)
-        table.add_column("step")
-        table.add_column("time", justify="right", min_width=8)
-        table.add_column("rows", justify="right", min_width=9)
-        table.add_column("", overflow="ellipsis", no_wrap=True)
+        title = f"{self._title}  {elapsed:.0f} s"
+        table = Table(title=title, title_justify="left", box=None, expand=True)
+        # On a narrow terminal the note, which takes what is left, gives way; nothing else does.
+        widest = max(len(step) for step in self._states)
+        table.add_column("", no_wrap=True, min_width=1)
+        table.add_column("step", no_wrap=True, min_width=widest)
+        table.add_column("time", no_wrap=True, justify="right", min_width=8)
+        table.add_column("rows", no_wrap=True, justify="right", min_width=9)
+        table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
         for step, state in self._states.items():
             mark, style = _MARKS[state]
             rows = f"{self._rows[step]:,}" if self._rows[step] else ""
@@ -142,7 +154,7 @@ def show_summary(console: Console, outcome: Mapping[str, Any], hint: str) -> Non
     parts: list[Any] = [Text(f"- {reason}") for reason in outcome["reasons"][:12]]
     parts += [Text(f"- {reason}", "dim") for reason in outcome["warnings"][:6]]
     if outcome["slices"]:
-        parts += [Text(""), _metrics_table(outcome["slices"])]
+        parts += [Text(""), _metrics_table(outcome["slices"], console.width - 4)]
     console.print(Panel(Group(*parts), title=title, title_align="left", border_style=style))
     if all(step["cached"] for step in outcome["steps"]):
         say(
@@ -150,7 +162,7 @@ def show_summary(console: Console, outcome: Mapping[str, Any], hint: str) -> Non
             "(--force runs all the same)."
         )
     if outcome["version"] is not None:
-        say(f"Model    {outcome['model']}/{outcome['version']} is the champion")
+        say(f"Model    {outcome['model']}/{outcome['version']} {_standing(outcome)}")
     if outcome["mlflow_run_id"]:
         say(f"MLflow   {outcome['mlflow_run_url']}  {hint}", soft_wrap=True)
     if outcome["sample"]:
@@ -160,7 +172,13 @@ def show_summary(console: Console, outcome: Mapping[str, Any], hint: str) -> Non
         say(f"Predict  benison predict {outcome['model']} {row}", soft_wrap=True)
 
 
-def _metrics_table(slices: list[Mapping[str, Any]]) -> Table:
+def _standing(outcome: Mapping[str, Any]) -> str:
+    if outcome["champion"] == outcome["version"]:
+        return "is the champion"
+    return f"was blessed; the champion is version {outcome['champion']}: the alias was moved since"
+
+
+def _metrics_table(slices: list[Mapping[str, Any]], width: int) -> Table:
     """Overall and the largest slices; the champion's figures beside where there is one."""
     by_slice: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in slices:
@@ -168,14 +186,23 @@ def _metrics_table(slices: list[Mapping[str, Any]]) -> Table:
     overall = {name: rows for name, rows in by_slice.items() if name == "overall"}
     rest = [(n, r) for n, r in by_slice.items() if n != "overall"]
     rest.sort(key=lambda item: -item[1]["candidate"]["examples"])
+    shown = dict([*overall.items(), *rest[:SLICES_SHOWN]])
+    sizes = [f"{rows['candidate']['examples']:,}" for rows in shown.values()]
+    for between in (" ", "\n"):  # where it is narrow, the champion's figure goes below
+        cells = [[_cell(rows, metric, between) for metric in METRICS] for rows in shown.values()]
+        columns = [sizes, *zip(*cells, strict=True)]
+        taken = sum(
+            max(len(line) for text in (head, *column) for line in text.split("\n")) + 2
+            for head, column in zip(("rows", *METRICS), columns, strict=True)
+        )
+        if width - taken >= NAME_WIDTH:
+            break
     table = Table(box=None, pad_edge=False)
-    table.add_column("slice")
-    table.add_column("rows", justify="right")
-    for metric in ("auc", "accuracy", "log_loss"):
-        table.add_column(metric, justify="right")
-    for name, rows in [*overall.items(), *rest[:SLICES_SHOWN]]:
-        cells = [_cell(rows, metric) for metric in ("auc", "accuracy", "log_loss")]
-        table.add_row(Text(name), f"{rows['candidate']['examples']:,}", *cells)
+    table.add_column("slice", no_wrap=True, overflow="ellipsis")
+    for head in ("rows", *METRICS):
+        table.add_column(head, justify="right", no_wrap=True)
+    for name, size, figures in zip(shown, sizes, cells, strict=True):
+        table.add_row(Text(_shorten(name, max(width - taken, NAME_WIDTH))), size, *figures)
     notes = []
     if any("champion" in rows for rows in by_slice.values()):
         notes.append("in brackets: the champion, on the same rows")
@@ -186,9 +213,17 @@ def _metrics_table(slices: list[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _cell(rows: Mapping[str, Mapping[str, Any]], metric: str) -> str:
+def _cell(rows: Mapping[str, Mapping[str, Any]], metric: str, between: str) -> str:
     value = rows["candidate"][metric]
     if value is None:
         return "not judged"
     champion = rows.get("champion", {}).get(metric)
-    return f"{value:.4f}" + (f" ({champion:.4f})" if champion is not None else "")
+    return f"{value:.4f}" + (f"{between}({champion:.4f})" if champion is not None else "")
+
+
+def _shorten(name: str, width: int) -> str:
+    """A slice's name in so many columns; the middle goes, since both ends tell slices apart."""
+    if len(name) <= width:
+        return name
+    tail = (width - 1) // 2
+    return f"{name[: width - 1 - tail]}…{name[-tail:]}"

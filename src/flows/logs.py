@@ -27,6 +27,8 @@ def quiet(home: Path, name: str, verbose: bool) -> Iterator[tuple[IO[str], Path 
         name: Of the command.
         verbose: Leave everything on the terminal.
 
+    An error that leaves the block carries a note that names the log, unless that is empty.
+
     Yields:
         The real standard error, to show progress on, and the log file (None if verbose).
     """
@@ -48,13 +50,22 @@ def quiet(home: Path, name: str, verbose: bool) -> Iterator[tuple[IO[str], Path 
     os.dup2(file.fileno(), 2)
     try:
         yield console, log
+    except Exception as err:
+        _flush()
+        if os.fstat(file.fileno()).st_size:
+            err.add_note(f"Log      {log}")
+        raise
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError):  # a full disk must not keep the terminal away
-                stream.flush()
+        _flush()
         os.dup2(saved_out, 1)
         os.dup2(saved_err, 2)
         for descriptor in (saved_out, saved_err):
             os.close(descriptor)
         console.close()
         file.close()
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # a full disk must not keep the terminal away
+            stream.flush()

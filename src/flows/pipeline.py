@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlproject.artifacts import Artifact, ArtifactStore
+from mlproject.artifacts import Artifact, ArtifactStore, translate_os_errors
 from mlproject.config import Project, load_project
 from mlproject.errors import PlatformError
 from mlproject.execution import PipelineRun, recorded_in, start_pipeline_run, still_stands
 from mlproject.outcome import Outcome, StepOutcome, ends_with, make_outcome
 from mlproject.plan import Plan, make_plan
 from mlproject.registry import Registry
-from mlproject.settings import Settings, read_settings
+from mlproject.settings import Settings, read_settings, store_id
 from mlproject.tracking import TAG, Tracker
 
 RunStep = Callable[[PipelineRun, str], tuple[Artifact, bool]]
@@ -63,16 +64,36 @@ def open_request(request: Request) -> Opened:
     project = request.load()
     settings = read_settings()
     store = ArtifactStore(settings.pipeline_root)
-    registry = Registry(settings)
+    with _first_come(settings):
+        registry = Registry(settings)
     plan = make_plan(
         project,
         store,
         registry,
         settings.serving_root,
+        store_id=store_id(settings.tracking_uri),
         force=request.force,
         from_step=request.from_step or None,
     )
     return Opened(plan, settings, store, registry)
+
+
+@contextmanager
+def _first_come(settings: Settings) -> Iterator[None]:
+    """Lets one process at a time open the local MLflow store: opening a new one makes its tables.
+
+    Two that make them at once fail with "duplicate column name". The lock of the pipeline root
+    would not do: a cached run has to be told its outcome while another run holds it.
+    """
+    if not settings.tracking_is_local:
+        yield
+        return
+    with translate_os_errors("Opening the platform's home", settings.home):
+        settings.home.mkdir(parents=True, exist_ok=True)
+        file = open(settings.home / ".mlflow.lock", "ab")  # noqa: SIM115 - closed below
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
@@ -131,13 +152,15 @@ def walk(run: PipelineRun, run_step: RunStep) -> Outcome:
             break
     run_id = run.parent_run_id
     url = run.tracker.run_link(run_id) if run_id else None
-    outcome = make_outcome(run.plan.project.config.name, artifacts, tuple(steps), run_id, url)
+    name = run.plan.project.config.name
+    champion = _champion(run.registry, name)
+    outcome = make_outcome(name, artifacts, tuple(steps), run_id, url, champion)
     if run_id:
         run.tracker.log_overview(run_id, {name: a.path for name, a in artifacts.items()})
         run.tracker.log_metrics(run_id, dict(outcome.metrics))
         tags = {
-            f"{TAG}step.{name}": f"cached, made in {recorded_in(a)}" if cached else "run"
-            for name, (a, cached) in run.results.items()
+            f"{TAG}step.{step}": f"cached, made in {recorded_in(a)}" if cached else "run"
+            for step, (a, cached) in run.results.items()
         }
         tags |= {f"{TAG}status": outcome.status, f"{TAG}reasons": "; ".join(outcome.reasons)}
         if outcome.version is not None:
@@ -170,7 +193,13 @@ def cached_outcome(opened: Opened) -> Outcome | None:
     name = opened.plan.project.config.name
     tracker = Tracker(opened.settings, name)
     url = tracker.run_link(run_id) if run_id else None
-    return make_outcome(name, artifacts, tuple(steps), run_id, url)
+    champion = _champion(opened.registry, name)
+    return make_outcome(name, artifacts, tuple(steps), run_id, url, champion)
+
+
+def _champion(registry: Registry, name: str) -> int | None:
+    champion = registry.champion(name)
+    return champion.version if champion else None
 
 
 def _step_outcome(artifact: Artifact, cached: bool, reason: str) -> StepOutcome:

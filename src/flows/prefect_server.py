@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import http.client
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,9 +26,12 @@ from pathlib import Path
 
 from mlproject.errors import PlatformError
 from mlproject.settings import Settings
+from mlproject.tracking import shown_uri
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 10.0
+HEALTH_TIMEOUT_S = 2.0
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 RUNNING_FILE = "server.json"
 
 
@@ -100,10 +105,13 @@ def prefect_api(settings: Settings) -> Iterator[OwnServer | None]:
 
     Yields:
         The server that was started for this run, or None where one runs already.
+
+    Raises:
+        PlatformError: The configured server does not answer.
     """
     for name, value in prefect_environment(settings).items():
         os.environ.setdefault(name, value)
-    known = settings.prefect_api_url or running_server(settings)
+    known = configured_server(settings)
     if known:
         os.environ["PREFECT_API_URL"] = known
         yield None
@@ -132,9 +140,29 @@ def start_own_server(settings: Settings) -> OwnServer:
             stdout=output,
             stderr=output,
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
         )
     return OwnServer(process, f"http://127.0.0.1:{port}/api", log)
+
+
+def configured_server(settings: Settings) -> str | None:
+    """The API of PREFECT_API_URL or of `benison ui`; None where there is neither.
+
+    Raises:
+        PlatformError: PREFECT_API_URL is set, and nothing answers there.
+    """
+    url = settings.prefect_api_url
+    if url is None:
+        return running_server(settings)
+    # A server that wants to know who asks is one too; Prefect Cloud has no such page.
+    if _health(url) not in (200, 401, 403) and ".prefect.cloud" not in url:
+        raise PlatformError(
+            "The Prefect server does not answer",
+            received=f"PREFECT_API_URL={shown_uri(url)}",
+            expected="a Prefect API, such as http://127.0.0.1:4200/api",
+            next_step="start it (`benison ui` runs one), or unset PREFECT_API_URL",
+        )
+    return url
 
 
 def running_server(settings: Settings) -> str | None:
@@ -147,13 +175,23 @@ def running_server(settings: Settings) -> str | None:
     return url if answers(url) else None
 
 
-def answers(api_url: str) -> bool:
-    """True where a Prefect API answers at a URL."""
+def answers(url: str) -> bool:
+    """True where a server says at `<url>/health` that it is well."""
+    return _health(url) == 200
+
+
+def _health(url: str) -> int | None:
+    """The status of a server's health page, or None; no proxy stands before this machine."""
     try:
-        with urllib.request.urlopen(f"{api_url}/health", timeout=2) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+        local = urllib.parse.urlsplit(url).hostname in LOOPBACK
+        proxies = urllib.request.ProxyHandler({} if local else None)
+        opener = urllib.request.build_opener(proxies)
+        with opener.open(f"{url.rstrip('/')}/health", timeout=HEALTH_TIMEOUT_S) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as err:
+        return err.code
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
 
 
 def free_port() -> int:
@@ -163,6 +201,6 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def _die_with_parent() -> None:
-    """In the child: ends with the run even if the run is killed (Linux's PR_SET_PDEATHSIG)."""
+def die_with_parent() -> None:
+    """In the child: ends with its parent even if that is killed (Linux's PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)

@@ -18,6 +18,7 @@ from mlproject.registry import Registry, VersionInfo, parse_reference
 from mlproject.settings import Settings, read_settings
 
 START_TIMEOUT_S = 120.0
+REST_PORT, GRPC_PORT = 8501, 8500  # TensorFlow Serving's own
 
 
 def serve(args: argparse.Namespace) -> int:
@@ -29,6 +30,7 @@ def serve(args: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    rest_port, grpc_port = ports(args)
     with quiet(settings.home, "serve", args.verbose) as (stream, _):
         registry = Registry(settings)
         version = registry.resolve(args.model)
@@ -37,8 +39,8 @@ def serve(args: argparse.Namespace) -> int:
         with ModelServer(
             {version.name: settings.serving_root / version.name},
             host=args.host,
-            rest_port=args.port,
-            grpc_port=args.grpc_port,
+            rest_port=rest_port,
+            grpc_port=grpc_port,
             pinned_versions={version.name: version.version},
         ) as server:
             server.wait_until_available(START_TIMEOUT_S)
@@ -77,6 +79,15 @@ def predict(args: argparse.Namespace) -> int:
             )
         print(json.dumps(prediction))
     return 0
+
+
+def ports(args: argparse.Namespace) -> tuple[int, int]:
+    """The REST and the gRPC port; any free one for a trial, which nobody else has to find."""
+    rest, grpc = (0, 0) if args.once else (REST_PORT, GRPC_PORT)
+    return (
+        rest if args.port is None else args.port,
+        grpc if args.grpc_port is None else args.grpc_port,
+    )
 
 
 def _is_finite(prediction: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from typing import Any
@@ -106,9 +107,10 @@ def _request(args: argparse.Namespace, from_step: str) -> Request:
 
 def _run_flow(request: Request, opened: Opened) -> dict[str, Any]:
     """Starts what a run needs (a Prefect server and the heavy imports overlap), runs the flow."""
-    with opened.store.lock():
-        pass  # busy, or not to be written: said now, not after seconds of imports
-    with prefect_api(opened.settings) as server:
+    # Busy, or not to be written: said now, not after seconds of imports.
+    held = contextlib.ExitStack()
+    held.enter_context(opened.store.lock())
+    with held, prefect_api(opened.settings) as server:
         waiting = [s.name for s in opened.plan.steps if s.cached is None]
         if set(waiting) & set(NEED_TENSORFLOW):
             emit(
@@ -121,6 +123,7 @@ def _run_flow(request: Request, opened: Opened) -> dict[str, Any]:
             server.wait()
         from flows.training import run_training
 
+        held.close()  # the flow takes it
         return run_training(request)
 
 

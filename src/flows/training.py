@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.pipeline import Request, open_run, walk
 from flows.tasks import run_as_task
 
+DRAIN_TIMEOUT_S = 5.0
 STATE_NAMES = {"blessed": "Blessed", "not_blessed": "NotBlessed", "blocked": "DataBlocked"}
 
 
@@ -57,15 +59,18 @@ def run_training(request: Request) -> dict[str, Any]:
     Raises:
         PlatformError: As the flow raised it.
     """
-    state: Any = training(
-        request.project,
-        list(request.data),
-        request.force,
-        request.from_step,
-        return_state=True,
-    )
-    # The embedded server ends with the run: what is still queued for it must go out first.
-    for handler in logging.getLogger("prefect.flow_runs").handlers:
-        handler.flush()
+    try:
+        state: Any = training(
+            request.project,
+            list(request.data),
+            request.force,
+            request.from_step,
+            return_state=True,
+        )
+    finally:
+        # The embedded server ends with the run, an interrupted one too: what is queued for it goes
+        # out first, or Prefect would try for a minute at the interpreter's exit.
+        for worker in (APILogWorker, EventsWorker):
+            worker.drain_all(timeout=DRAIN_TIMEOUT_S)
     result: dict[str, Any] = state.result()
     return result

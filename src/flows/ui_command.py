@@ -6,37 +6,41 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from zoneinfo import available_timezones
 
 from flows.pipeline import Request
 from flows.prefect_server import (
     RUNNING_FILE,
     answers,
+    configured_server,
+    die_with_parent,
     prefect_environment,
     prefect_home,
-    running_server,
 )
-from mlproject.errors import PlatformError
+from mlproject.errors import ConfigError, PlatformError
 from mlproject.settings import Settings, read_settings
-from mlproject.tracking import quiet_environment
+from mlproject.tracking import quiet_environment, shown_uri
 
 START_TIMEOUT_S = 120.0
+DATABASE = re.compile(r"(sqlite|postgresql|mysql|mssql)(\+\w+)?:")
 
 
 def ui(args: argparse.Namespace) -> int:
     """Runs MLflow's and Prefect's servers over the local home until interrupted."""
     settings = read_settings()
     settings.home.mkdir(parents=True, exist_ok=True)
+    # With a server, a client looks at that one; over a database, a server is what is missing.
+    has_database = DATABASE.match(settings.tracking_uri) is not None
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     api_url = f"http://127.0.0.1:{args.prefect_port}/api"
     mlflow_url = f"http://127.0.0.1:{args.mlflow_port}"
@@ -44,17 +48,17 @@ def ui(args: argparse.Namespace) -> int:
         servers = [
             stack.enter_context(_process("prefect", _prefect_command(args.prefect_port), settings)),
         ]
-        if settings.tracking_is_local:
+        if has_database:
             servers.append(
                 stack.enter_context(
                     _process("mlflow", _mlflow_command(settings, args.mlflow_port), settings)
                 )
             )
         _wait(lambda: answers(api_url), servers[0], "Prefect", settings)
-        if settings.tracking_is_local:
-            _wait(lambda: _health(mlflow_url), servers[1], "MLflow", settings)
+        if has_database:
+            _wait(lambda: answers(mlflow_url), servers[1], "MLflow", settings)
         stack.enter_context(_announced(settings, api_url))
-        shown = mlflow_url if settings.tracking_is_local else settings.tracking_uri
+        shown = mlflow_url if has_database else shown_uri(settings.tracking_uri)
         print(f"MLflow   {shown}/#/experiments?workflowType=machine_learning")
         print(f"Prefect  http://127.0.0.1:{args.prefect_port}")
         print("Stop with Ctrl-C.", flush=True)
@@ -74,7 +78,8 @@ def schedule(args: argparse.Namespace) -> int:
     request = Request(str(Path(args.project).resolve()), tuple(args.data))
     name = request.load().config.name
     settings = read_settings()
-    api_url = settings.prefect_api_url or running_server(settings)
+    _check_schedule(args.cron, args.timezone)
+    api_url = configured_server(settings)
     if api_url is None:
         raise PlatformError(
             "Scheduling failed: there is no Prefect server",
@@ -103,6 +108,27 @@ def schedule(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check_schedule(cron: str, timezone: str) -> None:
+    """Says what Prefect would refuse, before a server is asked."""
+    if timezone not in available_timezones():
+        raise ConfigError(
+            "Reading --timezone failed",
+            received=timezone,
+            expected="an IANA name, such as UTC or Europe/Berlin",
+        )
+    from prefect.client.schemas.schedules import CronSchedule
+    from pydantic import ValidationError
+
+    try:
+        CronSchedule(cron=cron, timezone=timezone)
+    except ValidationError as err:
+        raise ConfigError(
+            "Reading --cron failed",
+            received=f"'{cron}'",
+            expected="five fields (minute, hour, day, month, weekday), such as '0 3 * * *'",
+        ) from err
+
+
 def _prefect_command(port: int) -> list[str]:
     command = [sys.executable, "-m", "prefect", "server", "start"]
     return [*command, "--host", "127.0.0.1", "--port", str(port)]
@@ -112,7 +138,6 @@ def _mlflow_command(settings: Settings, port: int) -> list[str]:
     # One worker and no job runner: two processes and 0.5 GB instead of seven and 1.15 GB.
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", settings.tracking_uri]
     return [*command, "--default-artifact-root", settings.artifact_root.as_uri()]
 
 
@@ -128,6 +153,7 @@ def _process(
         **quiet_environment(),
         **prefect_environment(settings),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_BACKEND_STORE_URI": settings.tracking_uri,  # any user may read a command line
     }
     with open(log, "ab") as output:
         process = subprocess.Popen(
@@ -137,6 +163,7 @@ def _process(
             stdout=output,
             stderr=output,
             start_new_session=True,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
         )
     try:
         yield process
@@ -163,14 +190,6 @@ def _wait(
         next_step=f"look at {settings.home / 'logs' / (name.lower() + '-server.log')}; if the port "
         "is taken, choose another (--mlflow-port, --prefect-port)",
     )
-
-
-def _health(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=2) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ Unknown keys are refused with the closest valid name; each default stands here a
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -293,7 +294,10 @@ def parse_config(text: str, origin: str) -> ProjectConfig:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice: the later one would silently win."""
+    """Refuses a key that stands twice: the later one would silently win.
+
+    Reads `3e-3` and `1.5e3` as numbers, as YAML 1.2 does; PyYAML, of YAML 1.1, sees texts there.
+    """
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -307,6 +311,13 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key.value, str):
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
 
 
 def _read_text(file: Path) -> str:

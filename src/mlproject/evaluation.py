@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_ROWS = 10_000
+MAX_SLICE_VALUES = 1_000
 METRICS_FILE = "metrics.parquet"
 PREDICTIONS_FILE = "predictions.parquet"
 
@@ -68,7 +69,8 @@ def score_examples(
         on_rows: Told the rows scored so far, over all models.
 
     Raises:
-        DataError: A slice column is missing, the label is not 0 or 1, or has one class only.
+        DataError: A slice column is missing or has more than 1,000 distinct values, the label is
+            not 0 or 1, or has one class only.
     """
     import numpy as np
 
@@ -248,4 +250,12 @@ def _read_slices(split_dir: Path, columns: tuple[str, ...]) -> Iterator[tuple[st
             batch.column(0).cast(pa.string()).fill_null("(missing)")
             for batch in read_batches(split_dir, columns=[column], batch_rows=100_000)
         ]
-        yield column, pa.chunked_array(parts).dictionary_encode().to_pandas().array
+        values = pa.chunked_array(parts).dictionary_encode().to_pandas().array
+        if len(values.categories) > MAX_SLICE_VALUES:
+            raise DataError(
+                f"Slicing the eval split by '{column}' failed",
+                received=f"{len(values.categories):,} distinct values",
+                expected=f"at most {MAX_SLICE_VALUES:,}",
+                next_step="bucket the column, or drop it from `evaluation.slices` in project.yaml",
+            )
+        yield column, values

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mlproject.artifacts import Artifact, ArtifactStore, translate_os_errors
+from mlproject.artifacts import Artifact, ArtifactStore, read_value, translate_os_errors
 from mlproject.config import Project
 from mlproject.errors import DataError, PlatformError
 from mlproject.memory import release_memory
@@ -272,10 +272,14 @@ class PipelineRun:
 
 
 def still_stands(artifact: Artifact, registry: Registry) -> bool:
-    """False where what a step did outside its folder is gone: a version, an exported model."""
+    """False where what a step did outside its folder is gone: a version, an exported model.
+
+    A champion alias that was moved to another version stands: a person did that. One that is gone
+    does not: nothing would be served.
+    """
     if artifact.step == "register":
-        value = artifact.value
-        return registry.version(value["name"], value["version"]) is not None
+        name, number = read_value(artifact, "name"), read_value(artifact, "version")
+        return registry.version(name, number) is not None and registry.champion(name) is not None
     if artifact.step == "export":
         return Path(artifact.value["path"]).is_dir()
     return True

@@ -44,6 +44,8 @@ class Outcome:
         status: `blessed`, `not_blessed` or `blocked`.
         model: The registered model's name.
         version: The registered version, where blessed.
+        champion: The champion at the end of the run: another version where a person moved the
+            alias, None where there is none.
         reasons: Of the verdict, or of the anomalies that blocked.
         warnings: Anomalies that did not block.
         metrics: The candidate's overall metrics; `champion_` in front for the champion's.
@@ -57,6 +59,7 @@ class Outcome:
     status: Status
     model: str
     version: int | None
+    champion: int | None
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
     metrics: Mapping[str, float]
@@ -91,6 +94,7 @@ def make_outcome(
     steps: tuple[StepOutcome, ...],
     mlflow_run_id: str | None,
     mlflow_run_url: str | None,
+    champion: int | None = None,
 ) -> Outcome:
     """Builds the outcome from the artifacts of the steps that ran or were cached.
 
@@ -100,6 +104,7 @@ def make_outcome(
         steps: How each step went.
         mlflow_run_id: The pipeline's MLflow run.
         mlflow_run_url: Where to look at it.
+        champion: The champion now.
     """
     status = ends_with(list(artifacts.values())[-1]) or "not_blessed"
     values: dict[str, Mapping[str, Any]] = {n: a.value for n, a in artifacts.items()}
@@ -111,6 +116,7 @@ def make_outcome(
         status=status,
         model=model,
         version=values.get("register", {}).get("version"),
+        champion=champion,
         reasons=tuple(decided),
         warnings=() if status == "blocked" else tuple(anomalies),
         metrics=evaluation.get("overall", {}),

@@ -27,7 +27,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "schema": 1,
     "validate": 1,
     "transform": 1,
-    "train": 1,
+    "train": 2,
     "evaluate": 1,
     "bless": 1,
     "register": 1,
@@ -76,6 +76,8 @@ class Plan:
         steps: The steps in order.
         source_digest: Hash of the raw data.
         module_digest: Hash of the module file.
+        code_digests: Function of the module file -> hash of the code it reaches.
+        schema_digest: Hash of the reviewed schema file, if there is one.
         baseline: The champion that the candidate is compared with, or None.
     """
 
@@ -83,6 +85,8 @@ class Plan:
     steps: tuple[PlannedStep, ...]
     source_digest: str
     module_digest: str
+    code_digests: Mapping[str, str]
+    schema_digest: str | None
     baseline: VersionInfo | None
 
     def step(self, name: str) -> PlannedStep:
@@ -129,6 +133,7 @@ def make_plan(
     registry: Champions,
     serving_root: Path,
     *,
+    store_id: str = "",
     force: bool = False,
     from_step: str | None = None,
 ) -> Plan:
@@ -139,6 +144,7 @@ def make_plan(
         store: The artifacts there are.
         registry: Says which version is champion.
         serving_root: Where models are exported to.
+        store_id: Tells MLflow's stores apart: a version of one is none of another.
         force: Run every step.
         from_step: Run this step and all after it, cached or not.
 
@@ -154,7 +160,8 @@ def make_plan(
     request = ingest_request(project)
     digest = request_digest(request)
     config = project.config
-    reviewed = _file_digest(project.schema_path) if project.schema_path else None
+    reviewed = file_digest(project.schema_path) if project.schema_path else None
+    code = {name: reach_digest(source, (name,)) for name in ("preprocessing_fn", "run_fn")}
     ingest_parts = {
         "source": digest,
         "splits": list(request.split_names),
@@ -178,13 +185,9 @@ def make_plan(
         ("statistics", "schema"),
         {"policy": dict(config.validation.policy), "default": config.validation.default},
     )
-    chain.add(
-        "transform", ("ingest", "schema"), {"code": reach_digest(source, ("preprocessing_fn",))}
-    )
+    chain.add("transform", ("ingest", "schema"), {"code": code["preprocessing_fn"]})
     train = config.training.model_dump(mode="json")
-    chain.add(
-        "train", ("transform", "schema"), {"code": reach_digest(source, ("run_fn",)), **train}
-    )
+    chain.add("train", ("transform", "schema"), {"code": code["run_fn"], **train})
     baseline = _baseline(registry, config.name, chain.steps[-1])
     chain.add(
         "evaluate",
@@ -193,17 +196,27 @@ def make_plan(
             "slices": list(config.evaluation.slices),
             "min_slice_examples": config.evaluation.min_slice_examples,
             "label": config.training.label,
-            "baseline": baseline.version if baseline else None,
+            "baseline": [baseline.version, baseline.tags.get(TRAIN_RUN_TAG)] if baseline else None,
         },
     )
     thresholds = config.evaluation.model_dump(
         mode="json", include={"value_thresholds", "change_thresholds"}
     )
     chain.add("bless", ("evaluate",), thresholds)
-    chain.add("register", ("train", "bless"), {"name": config.name})
+    sample = dict(config.serving.sample)
+    about = {"name": config.name, "description": config.description, "sample": sample}
+    chain.add("register", ("train", "bless"), {**about, "store": store_id})
     chain.add("export", ("register",), {"serving_root": str(serving_root)})
-    chain.add("serve", ("export",), {"sample": dict(config.serving.sample)})
-    return Plan(project, tuple(chain.steps), digest, source.digest, baseline)
+    chain.add("serve", ("export",), {"sample": sample})
+    return Plan(
+        project=project,
+        steps=tuple(chain.steps),
+        source_digest=digest,
+        module_digest=source.digest,
+        code_digests=code,
+        schema_digest=reviewed,
+        baseline=baseline,
+    )
 
 
 class _Chain:
@@ -265,5 +278,5 @@ def _schema_types(path: Path | None) -> tuple[tuple[str, str], ...]:
     return tuple((name, names[kind]) for name, kind in named if kind in names)
 
 
-def _file_digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:20]

@@ -31,6 +31,9 @@ class SavedModelPredictor(PythonModel):
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """Predictions for a data frame; columns left out, None and NaN are missing values.
 
+        Numbers may be given as any type that holds their values. pandas makes floats of integers
+        beside missing values: above 2**53 these lose their last digits.
+
         Args:
             context: MLflow's context.
             model_input: Rows with raw columns.
@@ -38,6 +41,10 @@ class SavedModelPredictor(PythonModel):
 
         Returns:
             A data frame with a column for each scalar output of the model.
+
+        Raises:
+            ValueError: A column holds no numbers where the model takes numbers, or fractions
+                where it takes integers.
         """
         import tensorflow as tf
 
@@ -45,7 +52,7 @@ class SavedModelPredictor(PythonModel):
         feed = {}
         for name, spec in self._inputs.items():
             column = frame[name] if name in frame else pd.Series([None] * len(frame), dtype=object)
-            feed[name] = tf.constant(_fill(column, spec.dtype), spec.dtype)
+            feed[name] = tf.constant(_fill(column, spec.dtype, name), spec.dtype)
         outputs = self._signature(**feed)
         return pd.DataFrame(
             {
@@ -57,12 +64,20 @@ class SavedModelPredictor(PythonModel):
         )
 
 
-def _fill(column: Any, dtype: Any) -> Any:
-    if dtype.is_floating:
-        return pd.to_numeric(column).to_numpy(np.float64)
-    if dtype.is_integer:
-        numbers = pd.to_numeric(column)
-        return np.where(numbers.isna(), MISSING_INT, numbers.fillna(0)).astype(np.int64)
+def _fill(column: Any, dtype: Any, name: str) -> Any:
+    if dtype.is_floating or dtype.is_integer:
+        try:
+            numbers = pd.to_numeric(column)
+        except (TypeError, ValueError) as err:
+            raise ValueError(f"Column '{name}' must hold numbers. Received: {err}") from err
+        if dtype.is_floating:
+            return numbers.to_numpy(np.float64, na_value=np.nan)
+        filled = numbers.fillna(0)
+        whole = filled.astype(np.int64)
+        if (whole != filled).any():
+            odd = filled[whole != filled].iloc[0]
+            raise ValueError(f"Column '{name}' must hold 64-bit integers. Received: {odd}")
+        return np.where(numbers.isna(), MISSING_INT, whole.to_numpy(np.int64))
     return column.where(column.notna(), "").astype(str).to_numpy(object)
 
 

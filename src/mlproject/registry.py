@@ -13,7 +13,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 CHAMPION_ALIAS, PREVIOUS_ALIAS = "champion", "previous"
 TRAIN_TAG, TRAIN_RUN_TAG = f"{TAG}train_fingerprint", f"{TAG}train_run"
 BASELINE_TAG = f"{TAG}baseline_version"
-REGISTER_TAG, BLESSING_TAG = f"{TAG}fingerprint", "blessing"
+REGISTER_TAG, SAMPLE_TAG = f"{TAG}fingerprint", f"{TAG}sample"
+BLESSING_TAG = "blessing"
+ANY_CHAMPION = -1
 SAVED_MODEL, EVIDENCE = "saved_model", "evidence"
 SAMPLE_FILE = "sample.json"
 
@@ -75,7 +77,7 @@ class Registration:
         columns: The signature's inputs; each may be missing.
         sample: A raw row, the version's input example.
         run_id: The MLflow run that the model belongs to.
-        tags: Tags of the version; must hold the fingerprint (`benison.fingerprint`).
+        tags: Tags of the version; must hold the run that trained it (`benison.train_run`).
         description: Shown in MLflow.
     """
 
@@ -160,14 +162,16 @@ class Registry:
         """Registers a model as a new version; gives the same version if asked again.
 
         Args:
-            registration: What to register. A version with its fingerprint tag is taken as it is,
-                so a killed run that is started again makes no second one.
+            registration: What to register. Where a version of the same training exists, it gets
+                the new blessing, sample and description: a killed run that is started again, or
+                a change of thresholds alone, makes no second version of the same weights.
         """
         name = registration.name
+        made_by = registration.tags[TRAIN_RUN_TAG]
         with self._translate(f"Registering a version of '{name}'"):
             for known in self.versions(name):
-                if known.tags.get(REGISTER_TAG) == registration.tags[REGISTER_TAG]:
-                    return known
+                if made_by and known.tags.get(TRAIN_RUN_TAG) == made_by:
+                    return self._judge_again(known, registration)
             run = self._client.get_run(registration.run_id)
             logged = self._client.create_logged_model(
                 run.info.experiment_id, name, run.info.run_id, params=run.data.params
@@ -188,14 +192,29 @@ class Registry:
                 raise
             return _info(made)
 
-    def promote(self, version: VersionInfo) -> VersionInfo | None:
+    def _judge_again(self, known: VersionInfo, registration: Registration) -> VersionInfo:
+        number = str(known.version)
+        for tag, value in registration.tags.items():
+            if known.tags.get(tag) != value:
+                self._client.set_model_version_tag(known.name, number, tag, value)
+        self._client.update_model_version(known.name, number, registration.description)
+        return replace(known, tags={**known.tags, **registration.tags})
+
+    def promote(
+        self, version: VersionInfo, *, compared_with: int | None = ANY_CHAMPION
+    ) -> VersionInfo | None:
         """Makes a version champion, and the champion before it `previous`.
+
+        Args:
+            version: The version.
+            compared_with: The champion that its evaluation compared it with, None for none; any
+                champion may be replaced if left out.
 
         Returns:
             The champion before, or None.
 
         Raises:
-            RegistryError: The version is not blessed.
+            RegistryError: The version is not blessed, or was compared with another champion.
         """
         if version.tags.get(BLESSING_TAG) != "BLESSED":
             raise RegistryError(
@@ -206,6 +225,15 @@ class Registry:
         before = self.champion(version.name)
         if before is not None and before.version == version.version:
             return self._by_alias(version.name, PREVIOUS_ALIAS)
+        now = before.version if before else None
+        if compared_with not in (ANY_CHAMPION, now):
+            raise RegistryError(
+                f"Promoting version {version.version} of '{version.name}' failed: the champion "
+                "changed during the run",
+                received=f"champion {now}; the candidate was compared with {compared_with}",
+                expected="a champion that the candidate was compared with",
+                next_step="run again: it will be evaluated against the new champion",
+            )
         with self._translate(f"Promoting version {version.version} of '{version.name}'"):
             if before is not None:
                 self._client.set_registered_model_alias(
@@ -258,7 +286,9 @@ class Registry:
         return copied
 
     def sample(self, version: VersionInfo) -> dict[str, Any]:
-        """The raw row that the version was registered with."""
+        """The raw row that the version was last registered with."""
+        if SAMPLE_TAG in version.tags:
+            return dict(json.loads(version.tags[SAMPLE_TAG]))
         with tempfile.TemporaryDirectory() as folder:
             file = self.download(version, f"{EVIDENCE}/{SAMPLE_FILE}", Path(folder))
             return dict(json.loads(file.read_text(encoding="utf-8")))
@@ -288,8 +318,15 @@ class Registry:
         import pandas as pd
         from mlflow.models import Model, ModelSignature
         from mlflow.types import ColSpec, Schema
+        from mlflow.types.schema import AnyType
 
-        types = {"int": "long", "float": "double", "string": "string"}
+        # MLflow takes no missing value in a "long", and no whole numbers (int64) in a "double";
+        # what pandas makes of a column of integers is either. The flavour checks them itself.
+        types: dict[str, str | AnyType] = {
+            "int": AnyType(),
+            "float": AnyType(),
+            "string": "string",
+        }
         signature = ModelSignature(
             inputs=Schema(
                 [ColSpec(types[c.type], c.name, required=False) for c in registration.columns]
@@ -311,7 +348,11 @@ class Registry:
                 validate_serving_input=False,
                 model_id=model_id,
                 python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-                artifacts={SAVED_MODEL: str(registration.saved_model), EVIDENCE: str(evidence)},
+                # URIs: MLflow would take a `%20` in a plain path for a space.
+                artifacts={
+                    SAVED_MODEL: registration.saved_model.absolute().as_uri(),
+                    EVIDENCE: evidence.as_uri(),
+                },
                 signature=signature,
                 input_example=pd.DataFrame(sample) if sample else None,
                 pip_requirements=[

@@ -66,10 +66,11 @@ def export_saved_model(
         )
     needed = _input_names(model)
 
+    def apply(raw: Mapping[str, Any]) -> dict[str, Any]:
+        return {n: value for n, value in graph.apply(raw).items() if n != label}
+
     def transform(features: Mapping[str, Any]) -> dict[str, Any]:
-        outputs = graph.apply({n: _to_raw(features[n], specs[n]) for n in specs})
-        outputs.pop(label, None)
-        return outputs
+        return apply({n: _to_raw(features[n], specs[n]) for n in specs})
 
     def predict(transformed: Mapping[str, Any]) -> dict[str, Any]:
         names = list(transformed) if needed is None else needed
@@ -91,8 +92,7 @@ def export_saved_model(
 
     @tf.function(input_signature=[serialized], autograph=False)
     def serve_examples(examples: Any) -> Any:
-        transformed = graph.apply(tf.io.parse_example(examples, specs))
-        return predict(transformed)
+        return predict(apply(tf.io.parse_example(examples, specs)))
 
     module = tf.Module()
     # Plain tf.Variables and the loaded graph are tracked, not the Keras objects: a Session (and

@@ -6,7 +6,7 @@ project.yaml holds no host, no path of a machine and no secret; these do.
 | --- | --- | --- |
 | `BENISON_HOME` | folder of everything local | nearest `.benison` upward, else `./.benison` |
 | `BENISON_PIPELINE_ROOT` | artifacts of the steps | `<home>/pipeline` |
-| `BENISON_SERVING_ROOT` | base paths of exported models | `<home>/serving` |
+| `BENISON_SERVING_ROOT` | base paths of exported models | `<home>/serving`, one for each store |
 | `MLFLOW_TRACKING_URI` | MLflow's store or server | `sqlite:///<home>/mlflow.db` |
 | `MLFLOW_RUN_ID`, `MLFLOW_EXPERIMENT_ID` | set by `mlflow run`: the run to log to | none |
 | `PREFECT_API_URL` | Prefect's server | an embedded one, for the length of a run |
@@ -14,7 +14,9 @@ project.yaml holds no host, no path of a machine and no secret; these do.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +56,12 @@ class Settings:
         return self.tracking_uri.startswith("sqlite:")
 
 
+def store_id(tracking_uri: str) -> str:
+    """A short hash that tells MLflow's stores apart; users and passwords do not count."""
+    address = re.sub(r"(?<=://).*@", "", tracking_uri)
+    return hashlib.sha256(address.encode()).hexdigest()[:8]
+
+
 def find_home(start: Path) -> Path:
     """The nearest `.benison` folder from `start` upward, or a new one in `start`."""
     for folder in (start, *start.parents):
@@ -75,11 +83,15 @@ def read_settings(environ: Mapping[str, str] | None = None, cwd: Path | None = N
     env = os.environ if environ is None else environ
     here = (cwd or Path.cwd()).resolve()
     home = _local(env, "BENISON_HOME", here, find_home(here))
+    own_store = f"sqlite:///{home / 'mlflow.db'}"
+    tracking_uri = env.get("MLFLOW_TRACKING_URI") or own_store
+    # Version numbers of another registry must not meet under one base path.
+    serving = "serving" if tracking_uri == own_store else f"serving-{store_id(tracking_uri)}"
     return Settings(
         home=home,
         pipeline_root=_local(env, "BENISON_PIPELINE_ROOT", here, home / "pipeline"),
-        serving_root=_local(env, "BENISON_SERVING_ROOT", here, home / "serving"),
-        tracking_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
+        serving_root=_local(env, "BENISON_SERVING_ROOT", here, home / serving),
+        tracking_uri=tracking_uri,
         artifact_root=home / "mlartifacts",
         prefect_api_url=env.get("PREFECT_API_URL") or None,
         mlflow_run_id=env.get("MLFLOW_RUN_ID") or None,

@@ -7,17 +7,22 @@ import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from mlproject.artifacts import read_value
 from mlproject.blessing import bless
+from mlproject.errors import DataError
 from mlproject.execution import StepContext, StepFunction
 from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL
-from mlproject.plan import ingest_request
+from mlproject.plan import file_digest, ingest_request
+from mlproject.reach import reach_digest
 from mlproject.record import Dataset, Record, figures_folder
 from mlproject.registry import (
     BASELINE_TAG,
     BLESSING_TAG,
     REGISTER_TAG,
+    SAMPLE_TAG,
     SAVED_MODEL,
     TRAIN_RUN_TAG,
     TRAIN_TAG,
@@ -38,6 +43,7 @@ def run_ingest(ctx: StepContext) -> Mapping[str, Any]:
 
     request = ingest_request(ctx.project)
     examples = ingest(request, ctx.out_dir, ctx.rows)
+    _must_be_planned("data", examples.source_digest, ctx.plan.source_digest)
     digests = dict(examples.split_digests)
     sources = ctx.project.source_paths()
     Record(
@@ -89,6 +95,7 @@ def run_schema(ctx: StepContext) -> Mapping[str, Any]:
     reviewed = ctx.project.schema_path
     if reviewed is not None:
         schema = read_schema(reviewed)
+        _must_be_planned("reviewed schema", file_digest(reviewed), ctx.plan.schema_digest)
     else:
         statistics = ctx.inputs["statistics"]
         schema = infer_schema(
@@ -139,15 +146,15 @@ def run_transform(ctx: StepContext) -> Mapping[str, Any]:
         transform_examples,
     )
 
-    source = read_module(ctx.project.module_path)
-    module = load_module(source)
+    module = _load_planned_module(ctx, "preprocessing_fn")
+    module_path = ctx.project.module_path
     examples = ctx.inputs["ingest"].path
     temp = ctx.out_dir / "temp"
     analyze_examples(
         examples / "Split-train",
         read_schema(ctx.inputs["schema"].path / SCHEMA_FILE),
         module.preprocessing_fn,
-        source.path,
+        module_path,
         ctx.out_dir,
         temp,
         ctx.rows,
@@ -161,7 +168,7 @@ def run_transform(ctx: StepContext) -> Mapping[str, Any]:
         on_rows = partial(_tell_more_rows, ctx, done)
         out = ctx.out_dir / f"Split-{split}"
         rows[split] = transform_examples(
-            examples / f"Split-{split}", graph, out, source.path, on_rows
+            examples / f"Split-{split}", graph, out, module_path, on_rows
         )
     features = sorted(graph.output.transformed_feature_spec())
     Record(
@@ -189,7 +196,7 @@ def run_train(ctx: StepContext) -> Mapping[str, Any]:
             train_steps=section.train_steps,
             eval_steps=section.eval_steps,
         ),
-        load_module(read_module(ctx.project.module_path)),
+        _load_planned_module(ctx, "run_fn"),
         read_schema(schema_file),
         ctx.out_dir,
         ctx.note,
@@ -292,11 +299,12 @@ def run_register(ctx: StepContext) -> Mapping[str, Any]:
                 steps["evaluate"] / METRICS_FILE,
                 schema_file,
             ),
-            columns=tuple(Column(n, types[n]) for n in train.value["inputs"] if n in types),
+            columns=tuple(Column(n, types[n]) for n in read_value(train, "inputs") if n in types),
             sample=config.serving.sample,
             run_id=ctx.pipeline_run_id,
             tags={
-                REGISTER_TAG: f"{ctx.step.fingerprint}-{train.made_by}",
+                REGISTER_TAG: ctx.step.fingerprint,
+                SAMPLE_TAG: json.dumps(dict(config.serving.sample)),
                 TRAIN_TAG: train.fingerprint,
                 TRAIN_RUN_TAG: train.made_by,
                 BASELINE_TAG: str(baseline.version) if baseline else "",
@@ -308,7 +316,7 @@ def run_register(ctx: StepContext) -> Mapping[str, Any]:
             description=config.description,
         )
     )
-    before = ctx.registry.promote(version)
+    before = ctx.registry.promote(version, compared_with=baseline.version if baseline else None)
     Record(
         params={"model_version": version.version},
         tags={
@@ -338,6 +346,24 @@ FUNCTIONS: Mapping[str, StepFunction] = {
 
 def _tell_more_rows(ctx: StepContext, done: int, more: int) -> None:
     ctx.rows(done + more)
+
+
+def _load_planned_module(ctx: StepContext, function: str) -> ModuleType:
+    """The module file, if a function of it still reaches the code that was planned with."""
+    source = read_module(ctx.project.module_path)
+    now = reach_digest(source, (function,))
+    _must_be_planned("module file", now, ctx.plan.code_digests[function])
+    return load_module(source)
+
+
+def _must_be_planned(what: str, now: str, planned: str | None) -> None:
+    """Refuses what changed since the plan: it must not be published under the old fingerprint."""
+    if now != planned:
+        raise DataError(
+            f"The {what} changed while the run was going on",
+            received=f"digest {now[:12]}, and {(planned or '')[:12]} when the run was planned",
+            next_step="run again: what is finished and unchanged is kept",
+        )
 
 
 def _splits(ctx: StepContext) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import posixpath
 import re
 import subprocess
 import time
@@ -25,6 +26,7 @@ from mlproject.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Param
 
 # MLflow's error codes for what it will refuse again.
 _REFUSALS = frozenset(
@@ -41,6 +43,7 @@ _REFUSALS = frozenset(
     }
 )
 PING_TIMEOUT_S = 4.0
+MAX_KEY_CHARS, MAX_PARAM_CHARS = 250, 6_000  # MLflow's limits
 TAG = "benison."
 STEP_TAG, FINGERPRINT_TAG = f"{TAG}step", f"{TAG}fingerprint"
 ROOT_TAG = f"{TAG}pipeline_root"
@@ -135,6 +138,9 @@ class Tracker:
     Args:
         settings: The platform's settings.
         experiment: The experiment's name; made if it does not exist.
+
+    Raises:
+        TrackingError: MLflow does not answer, or the experiment is deleted.
     """
 
     def __init__(self, settings: Settings, experiment: str) -> None:
@@ -145,6 +151,15 @@ class Tracker:
             return
         with self._translate("Opening the MLflow experiment"):
             found = self.client.get_experiment_by_name(experiment)
+            if found is not None and found.lifecycle_stage == "deleted":
+                raise TrackingError(
+                    f"The MLflow experiment '{experiment}' is deleted",
+                    received=f"experiment {found.experiment_id}, deleted and not yet gone",
+                    expected="an active experiment, or none of that name",
+                    next_step="`mlflow experiments restore --experiment-id "
+                    f"{found.experiment_id}` with MLFLOW_TRACKING_URI="
+                    f"{shown_uri(settings.tracking_uri)}",
+                )
             if found is not None:
                 self.experiment_id = found.experiment_id
             else:
@@ -197,7 +212,7 @@ class Tracker:
             run_id: The run.
             folder: The artifact's folder.
         """
-        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.entities import Metric, RunTag
 
         record = Record.read(folder)
         now = int(time.time() * 1000)
@@ -211,7 +226,7 @@ class Tracker:
             self.client.log_batch(
                 run_id,
                 metrics=metrics,
-                params=[Param(_key(n), str(v)) for n, v in record.params.items()],
+                params=_params(record.params),
                 tags=[RunTag(n, str(v)[:5000]) for n, v in record.tags.items()],
             )
             self._log_datasets(run_id, record)
@@ -229,15 +244,13 @@ class Tracker:
             run_id: The pipeline's run.
             folders: Step -> its artifact's folder, also where the step was cached.
         """
-        from mlflow.entities import Param
-
-        params = []
+        params: dict[str, Any] = {}
         with self._translate("Logging to MLflow"):
             for step, folder in folders.items():
                 record = Record.read(folder)
                 self._log_datasets(run_id, record)
-                params += [Param(f"{step}.{n}", str(v)) for n, v in record.params.items()]
-            self.client.log_batch(run_id, params=params[:100])
+                params |= {f"{step}.{n}": v for n, v in record.params.items()}
+            self.client.log_batch(run_id, params=_params(params))
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Logs last values of metrics to a run."""
@@ -245,7 +258,7 @@ class Tracker:
 
         now = int(time.time() * 1000)
         with self._translate("Logging to MLflow"):
-            values = [Metric(name, value, now, 0) for name, value in metrics.items()]
+            values = [Metric(_key(name), value, now, 0) for name, value in metrics.items()]
             self.client.log_batch(run_id, metrics=values)
 
     def log_text(self, run_id: str, text: str, file: str) -> None:
@@ -346,8 +359,25 @@ def git_commit(folder: Path) -> str | None:
 
 
 def _key(name: str) -> str:
-    """A name of a user's metric or hyperparameter with the characters that MLflow takes."""
-    return re.sub(r"[^\w\-. :/]", "_", name)
+    """A name of a user's metric or hyperparameter, bent to what MLflow takes."""
+    key = re.sub(r"[^\w\-. :/]", "_", name)[:MAX_KEY_CHARS] or "_"
+    # MLflow makes file names of them: no `a//b`, `../a` or `/a`.
+    odd = posixpath.normpath(key) != key or key.startswith(("/", "..")) or key == "."
+    return re.sub(r"^\.+", "_", key.replace("/", "_")) if odd else key
+
+
+def _params(values: Mapping[str, Any]) -> list[Param]:
+    """Parameters as MLflow takes them; names that are bent to the same one get a number."""
+    from mlflow.entities import Param
+
+    params: dict[str, Param] = {}
+    for name, value in values.items():
+        key, number = _key(name), 1
+        while key in params:
+            number += 1
+            key = f"{_key(name)[: MAX_KEY_CHARS - 9]}_{number}"
+        params[key] = Param(key, str(value)[:MAX_PARAM_CHARS])
+    return list(params.values())
 
 
 def _user() -> str:
@@ -359,14 +389,19 @@ def _user() -> str:
 
 def _ping(uri: str) -> None:
     """Asks a server's health three times within seconds; a client alone would wait for minutes."""
+    from urllib.parse import urlsplit
+
     import requests
 
+    session = requests.Session()
+    # No proxy of the environment stands between this machine and itself.
+    session.trust_env = urlsplit(uri).hostname not in ("127.0.0.1", "localhost", "::1")
     problem = ""
     for attempt in range(3):
         if attempt:
             time.sleep(attempt)
         try:
-            answer = requests.get(f"{uri.rstrip('/')}/health", timeout=PING_TIMEOUT_S)
+            answer = session.get(f"{uri.rstrip('/')}/health", timeout=PING_TIMEOUT_S)
             if answer.ok:
                 return
             problem = f"HTTP {answer.status_code}"

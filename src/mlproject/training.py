@@ -26,7 +26,7 @@ from mlproject.errors import UserModuleError
 from mlproject.saved_model import export_saved_model, load_test
 from mlproject.training_data import DataAccessor
 from mlproject.transform import GRAPH_FOLDER, TransformGraph
-from mlproject.user_module import call_user_function
+from mlproject.user_module import call_user_function, translate_full_disk
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0.schema_pb2 import Schema
@@ -94,6 +94,7 @@ class TrainRequest:
     eval_steps: int | None
 
 
+@translate_full_disk("Training the model")
 def train_model(
     request: TrainRequest,
     module: ModuleType,
@@ -116,6 +117,7 @@ def train_model(
     Raises:
         UserModuleError: `run_fn` raised, returned no model, or trained to a loss that is NaN.
         DataError: The label is not among the transformed columns.
+        StorageError: The disk is full.
     """
     import keras
 

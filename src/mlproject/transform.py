@@ -22,7 +22,7 @@ from mlproject.engine import read_record_batches, run_pipeline
 from mlproject.errors import DataError, UserModuleError
 from mlproject.examples.reader import read_batches, to_example_batch
 from mlproject.schema import feature_specs
-from mlproject.user_module import explain_user_error
+from mlproject.user_module import explain_user_error, translate_full_disk
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,6 +35,7 @@ ANALYSIS_ROWS = 100_000
 APPLY_ROWS = 50_000
 
 
+@translate_full_disk("Analysing with preprocessing_fn")
 def analyze_examples(
     split_dir: Path,
     schema: Schema,
@@ -58,6 +59,7 @@ def analyze_examples(
     Raises:
         UserModuleError: `preprocessing_fn` raised, or gave what cannot be used.
         DataError: A feature of the schema is not in the Examples.
+        StorageError: The disk is full.
     """
     import tensorflow_transform as tft
     import tensorflow_transform.beam as tft_beam
@@ -155,6 +157,7 @@ class TransformGraph:
         return set(self._loader._get_fetches_keys(self._loader._get_feeds(unfed)))
 
 
+@translate_full_disk("Applying the transform graph")
 def transform_examples(
     split_dir: Path,
     graph: TransformGraph,
@@ -176,6 +179,7 @@ def transform_examples(
 
     Raises:
         UserModuleError: An output is sparse or has another shape than `[batch]` or `[batch, k]`.
+        StorageError: The disk is full.
     """
     import pyarrow.parquet as pq
     import tensorflow as tf

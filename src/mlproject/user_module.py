@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import errno
 import hashlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from mlproject.errors import ConfigError, UserModuleError, closest
+from mlproject.errors import ConfigError, StorageError, UserModuleError, closest
 
 _GRAPH_NOISE = ("Graph execution error", "Detected at node", "<stack traces", 'File "')
+_NO_SPACE = ("No space left on device", "Disk quota exceeded")
 CONTRACT = {"preprocessing_fn": "inputs", "run_fn": "fn_args"}
 T = TypeVar("T")
 _PREFIX = "benison_user_"
@@ -164,6 +166,46 @@ def explain_user_error(err: BaseException, path: Path, what: str) -> UserModuleE
         received="; ".join(p for p in (where, f"{type(err).__name__}: {' '.join(lines[:3])}") if p),
         next_step="mend the module file; `--verbose` shows the whole traceback",
     )
+
+
+@contextlib.contextmanager
+def translate_full_disk(doing: str) -> Iterator[None]:
+    """Turns what TensorFlow, Beam and the module file raise on a full disk into a StorageError.
+
+    Args:
+        doing: What is done, for the message.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except Exception as err:
+        said = _full_disk(err)
+        if said is None:
+            raise
+        raise StorageError(
+            f"{doing} failed: the disk is full",
+            received=said,
+            expected="room for the step's files; nothing was published",
+            next_step="free space, or set BENISON_PIPELINE_ROOT to a larger disk, then run again: "
+            "finished steps are kept",
+        ) from err
+
+
+def _full_disk(err: BaseException | None) -> str | None:
+    """What an error, or one that it came from, says of a full disk; None if none does."""
+    seen: set[int] = set()
+    while err is not None and id(err) not in seen:
+        seen.add(id(err))
+        # A UserModuleError would say to mend the module file; what it came from says the rest.
+        text = "" if isinstance(err, UserModuleError) else str(err)
+        lines = [line.strip() for line in text.splitlines()]
+        said = [line for line in lines if any(mark in line for mark in _NO_SPACE)]
+        # Beam, TensorFlow and HDF5 have the system's words in their text, and no errno.
+        if said or (isinstance(err, OSError) and err.errno in (errno.ENOSPC, errno.EDQUOT)):
+            return (said or lines or [""])[0][:300]
+        err = err.__cause__ or (None if err.__suppress_context__ else err.__context__)
+    return None
 
 
 def sibling_files(nodes: Iterable[ast.AST], folder: Path) -> dict[Path, bytes]:

@@ -123,7 +123,8 @@ def _same_or_refuse(source: Path, target: Path) -> Path:
         f"Version {target.name} is already exported with other content",
         received=str(source),
         expected=f"the content of {target}, or a version number that is not taken",
-        next_step="export under a new version number: a served version never changes",
+        next_step="set BENISON_SERVING_ROOT to another folder, or remove the folder "
+        f"{target} if no model server uses it: a served version never changes",
     )
 
 

@@ -129,8 +129,11 @@ def _to_string(value: Any) -> Any:
 
 
 def _to_int(value: Any, low: int, high: int) -> int | None:
-    if isinstance(value, str):
-        value = int(value)
+    if isinstance(value, str):  # "8.0" too: so pandas writes integers beside missing values
+        whole, _, fraction = value.strip().partition(".")
+        if fraction.strip("0"):
+            return None
+        value = int(whole)
     if isinstance(value, float):
         if not value.is_integer():
             return None

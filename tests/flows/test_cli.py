@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import serve_command, train_command, ui_command
+from flows import cli, serve_command, train_command, ui_command
 from flows.cli import main
 from flows.pipeline import Request
 from mlproject.errors import ConfigError, DataError, PlatformError
@@ -247,3 +247,65 @@ def test_a_project_that_is_not_there_is_refused_by_the_real_program(tmp_path: Pa
     assert done.stderr.startswith("benison train: Opening the project failed. Received: gone/")
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_what_an_error_notes_follows_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = DataError("Bad")
+    error.add_note("Log      home/logs/1.log")
+    fail_with(monkeypatch, error)
+    assert main(["train", "p"]) == 1
+    assert capsys.readouterr().err == "benison train: Bad.\nLog      home/logs/1.log\n"
+
+
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXIES:
+        for spelling in (name, name.upper()):
+            monkeypatch.setenv(spelling, "")  # so that it is put back
+            monkeypatch.delenv(spelling)
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("", "127.0.0.1,localhost,::1"),
+        ("corp.example, localhost", "corp.example,localhost,127.0.0.1,::1"),
+        ("*", "*"),
+    ],
+)
+def test_a_proxy_does_not_stand_before_this_machine(
+    monkeypatch: pytest.MonkeyPatch, given: str, wanted: str
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", given)
+    cli.bypass_proxies_for_loopback()
+    assert os.environ["no_proxy"] == wanted
+    assert os.environ.get("NO_PROXY", "*") == wanted
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_without_a_proxy_the_environment_is_left_alone() -> None:
+    cli.bypass_proxies_for_loopback()
+    assert not {"NO_PROXY", "no_proxy"} & set(os.environ)
+
+
+@pytest.mark.parametrize(
+    ("words", "once", "wanted"),
+    [
+        ([], False, (8501, 8500)),
+        ([], True, (0, 0)),
+        (["--port", "1234"], True, (1234, 0)),
+        (["--grpc-port=0"], False, (8501, 0)),
+    ],
+)
+def test_a_trial_takes_any_free_port_unless_one_is_given(
+    taken: list[argparse.Namespace], words: list[str], once: bool, wanted: tuple[int, int]
+) -> None:
+    main(["serve", "m", *words, *(["--once"] if once else [])])
+    assert serve_command.ports(taken[0]) == wanted

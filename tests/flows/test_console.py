@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,6 +147,7 @@ def outcome(**changes: Any) -> dict[str, Any]:
         "status": "blessed",
         "model": "taxi",
         "version": 3,
+        "champion": 3,
         "reasons": ["auc overall is 0.9100 (at least 0.9 wanted)"],
         "warnings": [],
         "metrics": {},
@@ -245,3 +251,72 @@ def test_values_of_the_data_that_look_like_markup_are_shown_as_they_are() -> Non
 def test_a_long_row_stays_on_one_line_to_be_copied() -> None:
     text = summary(sample={"sample": {"a": "x" * 300}, "prediction": [0.5]})
     assert any("x" * 300 in line for line in text.splitlines())
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_on_a_narrow_terminal_the_note_gives_way_and_nothing_else(width: int) -> None:
+    display = Display(Terminal(), "taxi: trips.csv", ("ingest", "statistics"))
+    display(Event("rows", "statistics", rows=1_234_567))
+    display(Event("done", "statistics", seconds=123.4))
+    display(Event("note", "statistics", "a note " * 30))
+    console = Console(file=io.StringIO(), width=width, markup=False, emoji=False)
+    console.print(display._render())
+    assert isinstance(console.file, io.StringIO)
+    title, _, first, second = console.file.getvalue().splitlines()
+    assert title.startswith("taxi: trips.csv")
+    assert first.split() == ["·", "ingest"]
+    assert " ".join(second.split()).startswith("✓ statistics 123.4 s 1,234,567 a note")
+    assert second.rstrip().endswith("…")
+    assert len(second.rstrip()) <= width
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_on_a_narrow_terminal_a_slice_keeps_its_numbers_whole(width: int) -> None:
+    slices = [metric_row(name, model) for name in ("overall", LONG) for model in MODELS]
+    console = Console(file=io.StringIO(), width=width)
+    show_summary(console, outcome(slices=slices), "")
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    table = text[: text.index("Model ")]
+    assert table.count("0.9100") == 1 + 2 + 2  # in the reason, and twice for each slice
+    assert table.count("(0.3000)") == 2
+    assert "company=" in table
+    assert "…" in table
+    assert "Services" in table
+    assert max(map(len, table.splitlines())) <= width
+
+
+LONG = "company=Taxi Affiliation Services and a Name That Goes On and Other Services"
+MODELS = ("candidate", "champion")
+
+
+def test_logs_go_to_the_log_and_not_above_the_table(tmp_path: Path) -> None:
+    terminal, end = pty.openpty()
+    try:
+        program = LOGGING.format(home=str(tmp_path))
+        environment = {**os.environ, "TERM": "xterm-256color"}
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=end, stderr=end, env=environment, check=False
+        )
+        shown = os.read(terminal, 65536).decode()
+    finally:
+        os.close(terminal)
+        os.close(end)
+    assert done.returncode == 0, shown
+    assert "\x1b[" in shown
+    assert "ingest" in shown
+    assert "a library" not in shown
+    (log,) = (tmp_path / "logs").iterdir()
+    assert log.read_text() == "a library, out\na library, err\n"
+
+
+LOGGING = """
+import sys
+from pathlib import Path
+from flows.console import Display
+from flows.logs import quiet
+
+with quiet(Path({home!r}), "train", False) as (stream, _), Display(stream, "taxi", ("ingest",)):
+    print("a library, out", flush=True)
+    print("a library, err", file=sys.stderr, flush=True)
+"""

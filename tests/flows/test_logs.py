@@ -74,6 +74,23 @@ def test_the_terminal_comes_back_when_the_block_raises(tmp_path: Path, how: str,
     assert "from C, err" in the_log(tmp_path)
 
 
+def test_an_error_names_the_log_where_there_is_something_in_it(tmp_path: Path) -> None:
+    def fail(text: bytes) -> None:
+        with quiet(tmp_path, "train", verbose=False):
+            os.write(1, text)
+            raise StorageError("It broke")
+
+    with pytest.raises(StorageError) as empty:
+        fail(b"")
+    assert not hasattr(empty.value, "__notes__")
+    for log in (tmp_path / "logs").iterdir():
+        log.unlink()
+    with pytest.raises(StorageError) as failed:
+        fail(b"what happened")
+    (log,) = (tmp_path / "logs").iterdir()
+    assert failed.value.__notes__ == [f"Log      {log}"]
+
+
 def test_verbose_leaves_everything_on_the_terminal(tmp_path: Path) -> None:
     done = run(tmp_path, "verbose")
     assert done.returncode == 0

@@ -54,6 +54,29 @@ def bounds(**changes: Any) -> dict[str, Any]:
     return {"value_thresholds": {"auc": {"min": 0.9, **changes}}}
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3e-3", 0.003),
+        ("1.5e3", 1500.0),
+        ("-2E+4", -20_000.0),
+        (".5e1", 5.0),
+        ("1e", "1e"),
+        ("e3", "e3"),
+        ("'3e-3'", "3e-3"),
+        ("1e3x", "1e3x"),
+    ],
+)
+def test_numbers_are_read_as_yaml_1_2_does(text: str, value: float | str) -> None:
+    found = parse_config(
+        "{name: taxi, module: taxi.py, data: {path: a.csv}, "
+        f"training: {{label: tip, hyperparameters: {{rate: {text}, many: [{text}]}}}}}}",
+        "project.yaml",
+    ).training.hyperparameters
+    assert found == {"rate": value, "many": [value]}
+    assert type(found["rate"]) is type(value)
+
+
 VALID: dict[str, dict[str, Any]] = {
     "the least": {},
     "split paths": {"data": {"split_paths": {"train": "a.csv", "eval": "b.csv", "test": "c.csv"}}},

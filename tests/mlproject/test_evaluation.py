@@ -270,6 +270,21 @@ def test_an_unknown_slice_column_names_the_closest(evaluated: Evaluated) -> None
     assert "did you mean 'hour'?" in str(caught.value.expected)
 
 
+def test_a_slice_column_of_ids_is_refused_before_anything_is_scored(
+    evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = {CANDIDATE: evaluated.folder / "never opened"}
+    assert evaluation.MAX_SLICE_VALUES == 1_000
+    monkeypatch.setattr(evaluation, "MAX_SLICE_VALUES", 3)
+    assert len(evaluated.score({}, "group").slices["group"].categories) == 3
+    monkeypatch.setattr(evaluation, "MAX_SLICE_VALUES", 2)
+    with pytest.raises(DataError, match="by 'group' failed") as caught:
+        evaluated.score(never, "group")
+    assert caught.value.received == "3 distinct values"
+    assert caught.value.expected == "at most 2"
+    assert "bucket" in str(caught.value.next_step)
+
+
 def test_a_champion_that_needs_a_column_which_is_gone_is_a_data_error(
     evaluated: Evaluated,
 ) -> None:

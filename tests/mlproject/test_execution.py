@@ -86,6 +86,10 @@ class Versions:
     """Registered versions, by number."""
 
     known: set[int] = field(default_factory=set)
+    champion_version: int | None = 3
+
+    def champion(self, name: str) -> VersionInfo | None:
+        return self.version(name, self.champion_version) if self.champion_version else None
 
     def version(self, name: str, number: int) -> VersionInfo | None:
         return VersionInfo(name, number, {}, None) if number in self.known else None
@@ -114,7 +118,7 @@ class Bench:
         project = Project(
             folder=self.store.root.parent, config=parse_config(CONFIG, "project.yaml")
         )
-        return Plan(project, tuple(steps), "source", "module", None)
+        return Plan(project, tuple(steps), "source", "module", {}, None, None)
 
     def run(
         self, *forced: str, parent: str | None = "pipeline", settings: Settings | None = None
@@ -469,6 +473,17 @@ def test_a_registered_version_that_is_gone_is_registered_again(bench: Bench) -> 
     bench.versions.known = {3}
     assert bench.run().run_step("register")[1] is True
     assert bench.calls.count("register") == 2
+
+
+def test_a_registration_without_a_champion_is_made_again(bench: Bench) -> None:
+    bench.values["register"] = {"name": "taxi", "version": 3}
+    bench.versions.known = {3, 4}
+    bench.prepare()
+    bench.run().run_step("register")
+    bench.versions.champion_version = 4  # a person moved the alias
+    assert bench.run().run_step("register")[1] is True
+    bench.versions.champion_version = None  # a person deleted it
+    assert bench.run().run_step("register")[1] is False
 
 
 def test_an_exported_model_that_is_gone_is_exported_again(bench: Bench, tmp_path: Path) -> None:

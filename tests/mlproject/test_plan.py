@@ -130,7 +130,7 @@ DATA_SEEN = ALL - {"ingest"}
 
 CHANGES: dict[str, tuple[Callable[[Bench], object], set[str]]] = {
     "a comment": (lambda b: b.write("taxi.py", MODULE + "# later\n"), NOTHING),
-    "the description": (lambda b: b.values.update(description="x"), NOTHING),
+    "the description": (lambda b: b.values.update(description="x"), since("register")),
     "a file's time": (lambda b: b.write("trips.csv", "tips,fare,zip\n1,2,3\n"), NOTHING),
     "the data": (lambda b: b.write("trips.csv", "tips,fare,zip\n1,2,4\n"), ALL),
     "the source": (lambda b: b.set("data", path="other.csv"), ALL),
@@ -176,7 +176,7 @@ CHANGES: dict[str, tuple[Callable[[Bench], object], set[str]]] = {
         lambda b: setattr(b, "serving_root", b.folder / "elsewhere"),
         since("export"),
     ),
-    "the sample": (lambda b: b.set("serving", sample={"fare": 1}), {"serve"}),
+    "the sample": (lambda b: b.set("serving", sample={"fare": 1}), since("register")),
     "the champion": (lambda b: b.versions.add(1), since("evaluate")),
 }
 

@@ -17,7 +17,9 @@ from mlproject.registry import (
     BLESSING_TAG,
     EVIDENCE,
     REGISTER_TAG,
+    SAMPLE_TAG,
     SAVED_MODEL,
+    TRAIN_RUN_TAG,
     Column,
     Registration,
     Registry,
@@ -55,7 +57,11 @@ class Models:
         )
 
     def register(self, fingerprint: str, blessing: str = "BLESSED", **changes: Any) -> VersionInfo:
-        tags = {REGISTER_TAG: fingerprint, BLESSING_TAG: blessing}
+        tags = {
+            REGISTER_TAG: fingerprint,
+            TRAIN_RUN_TAG: fingerprint,
+            BLESSING_TAG: blessing,
+        }
         changed = dataclasses.replace(self.registration, tags=tags, **changes)
         return self.registry.register(changed)
 
@@ -88,7 +94,11 @@ def test_registering_twice_makes_one_version(models: Models) -> None:
     second = models.register("two")
     assert second.version == 2
     assert [v.version for v in models.registry.versions("taxi")] == [1, 2]
-    assert second.tags == {REGISTER_TAG: "two", BLESSING_TAG: "BLESSED"}
+    assert second.tags == {
+        REGISTER_TAG: "two",
+        TRAIN_RUN_TAG: "two",
+        BLESSING_TAG: "BLESSED",
+    }
 
 
 def test_the_model_belongs_to_its_run_and_lies_with_its_experiments_artifacts(
@@ -123,8 +133,8 @@ def test_the_signature_and_the_input_example_are_there(models: Models) -> None:
     assert set(inputs) == {c.name for c in models.registration.columns}
     assert "tips" not in inputs
     assert not any(column["required"] for column in inputs.values())
-    assert inputs["fare"]["type"] == "double"
-    assert inputs["trip_start_hour"]["type"] == "long"
+    assert inputs["fare"]["type"] == "any"
+    assert inputs["trip_start_hour"]["type"] == "any"
     assert inputs["company"]["type"] == "string"
     assert [c["name"] for c in info.signature.outputs.to_dict()] == [OUTPUT]
     loaded = mlflow.pyfunc.load_model("models:/taxi/1")
@@ -139,12 +149,19 @@ def test_mlflow_loads_the_version_and_predicts_as_it_is_served(
     with open_signature(models.registration.saved_model) as predict:
         served = predict(raw_arrays(rows, predict.input_names))[OUTPUT].ravel()  # type: ignore[attr-defined]
     loaded = mlflow.pyfunc.load_model("models:/taxi/1")
-    # A row at a time, without its missing values: MLflow takes none in a column of integers.
-    given = [{n: v for n, v in row.items() if v is not None} for row in rows.to_pylist()]
-    assert any("dropoff_community_area" not in row for row in given)
-    assert any("company" not in row for row in given)
-    scores = [float(loaded.predict(row)[OUTPUT][0]) for row in given]
-    np.testing.assert_allclose(scores, served, atol=1e-6)
+    given = rows.to_pylist()
+    assert any(row["dropoff_community_area"] is None for row in given)
+    assert any(row["company"] is None for row in given)
+    frame = rows.to_pandas()
+    assert frame["dropoff_community_area"].dtype == np.float64  # integers and NaN
+    every = {"frame": frame, "nullable": frame.convert_dtypes(), "rows": given}
+    for kind, asked in every.items():
+        scores = loaded.predict(asked)[OUTPUT]
+        np.testing.assert_allclose(scores, served, atol=1e-6, err_msg=kind)
+    without = [{n: v for n, v in row.items() if v is not None} for row in given]
+    for some in (given, without):  # a row at a time: None, and the column left out
+        scores = [float(loaded.predict(row)[OUTPUT][0]) for row in some[:20]]
+        np.testing.assert_allclose(scores, served[:20], atol=1e-6)
     assert served.std() > 0.01
 
 
@@ -164,6 +181,25 @@ def test_mlflow_predicts_with_missing_columns_as_it_is_served(
     assert frame["company"].isna().any()
     scores = mlflow.pyfunc.load_model("models:/taxi/1").predict(frame)[OUTPUT]
     np.testing.assert_allclose(scores, served, atol=1e-6)
+
+
+def test_numbers_of_any_type_are_taken_and_others_refused(models: Models) -> None:
+    models.register("one")
+    loaded = mlflow.pyfunc.load_model("models:/taxi/1")
+    expected = loaded.predict({"fare": 12.0, "trip_start_hour": 18})[OUTPUT][0]
+    for fare, hour in [(12, 18), (12.0, 18.0), (np.float32(12), np.int32(18)), ("12", "18.0")]:
+        assert loaded.predict({"fare": fare, "trip_start_hour": hour})[OUTPUT][0] == expected
+    with pytest.raises(ValueError, match="'trip_start_hour' must hold 64-bit integers"):
+        loaded.predict({"fare": 12, "trip_start_hour": 18.5})
+    with pytest.raises(ValueError, match="'fare' must hold numbers"):
+        loaded.predict({"fare": "twelve"})
+
+
+def test_a_folder_with_a_percent_sign_is_taken_as_it_is(models: Models, tmp_path: Path) -> None:
+    odd = tmp_path / "my%20home" / SAVED_MODEL
+    shutil.copytree(models.registration.saved_model, odd)
+    version = models.register("one", saved_model=odd)
+    load_test(models.registry.download(version, SAVED_MODEL, tmp_path))
 
 
 def test_promotion_moves_champion_and_previous(models: Models) -> None:
@@ -306,3 +342,35 @@ def test_versions_of_a_deleted_model_are_gone(models: Models) -> None:
     assert models.registry.version("taxi", 1) is None
     with pytest.raises(RegistryError):
         models.registry.resolve("taxi")
+
+
+def test_the_same_weights_judged_again_are_the_same_version(models: Models) -> None:
+    """A change of thresholds alone must not push the last other model out of `previous`."""
+    first = models.register("one", blessing="NOT_BLESSED")
+    tags = {
+        TRAIN_RUN_TAG: "one",
+        REGISTER_TAG: "other thresholds",
+        BLESSING_TAG: "BLESSED",
+        SAMPLE_TAG: '{"fare": 3.5}',
+    }
+    changed = dataclasses.replace(models.registration, tags=tags, description="Later.")
+    again = models.registry.register(changed)
+    assert again.version == first.version
+    assert models.registry.version("taxi", 1) == again
+    assert models.tracker.client.get_model_version("taxi", "1").description == "Later."
+    assert models.registry.sample(again) == {"fare": 3.5}
+    assert models.registry.promote(again, compared_with=None) is None
+    assert len(models.logged_models()) == 1
+
+
+def test_a_champion_that_changed_during_the_run_is_not_replaced(models: Models) -> None:
+    compared, other, candidate = (models.quick() for _ in range(3))
+    models.registry.promote(compared)
+    models.registry.promote(other)
+    with pytest.raises(RegistryError, match="the champion changed during the run") as caught:
+        models.registry.promote(candidate, compared_with=compared.version)
+    assert "run again" in str(caught.value)
+    assert models.registry.champion("taxi") == other
+    with pytest.raises(RegistryError, match="compared with None"):
+        models.registry.promote(candidate, compared_with=None)
+    assert models.registry.promote(candidate, compared_with=other.version) == other

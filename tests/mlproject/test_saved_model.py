@@ -334,6 +334,19 @@ def test_a_label_made_of_served_columns_is_no_feature(small: Small, tmp_path: Pa
     with open_signature(out, "transform_features") as transform:
         given = raw_arrays(pa.RecordBatch.from_pydict(ROWS), transform.input_names)  # type: ignore[attr-defined]
         assert sorted(transform(given)) == ["n_xf", "s_xf", "x_xf"]
+
+    class Sum(keras.Model):  # a subclassed model is called with every feature that there is
+        def call(self, features: Any, training: bool = False) -> Any:
+            seen.append(sorted(features))
+            return keras.ops.sigmoid(features["x_xf"])
+
+    seen: list[list[str]] = []
+    whole = Sum()
+    whole({"x_xf": tf.zeros([1])})
+    seen.clear()
+    export_saved_model(whole, small.graph, small.schema, label, tmp_path / "whole", code)
+    assert len(seen) >= 2  # serving_default and serve_examples
+    assert all(names == ["n_xf", "s_xf", "x_xf"] for names in seen)
     inputs = inputs_of(label)
     model = keras.Model(inputs, scored(inputs[label]))
     with pytest.raises(UserModuleError, match="cannot be served"):

@@ -156,6 +156,43 @@ def test_names_that_mlflow_does_not_take_are_bent(tracker: Tracker, tmp_path: Pa
     assert run.data.metrics == {"precision_0.5": 0.5, "auc_micro_": 0.7}
 
 
+def test_the_overview_bends_names_and_keeps_every_parameter(
+    tracker: Tracker, tmp_path: Path
+) -> None:
+    many = {f"p{i}": i for i in range(230)}
+    odd = {"lr@start": 1, "lr#start": 2, "a//b": 3, "x" * 300: 4, "long": "y" * 9_000}
+    for step, params in (("train", odd), ("evaluate", many)):
+        (tmp_path / step).mkdir()
+        Record(params=params).write(tmp_path / step)
+    run_id = tracker.start_run("pipeline", {})
+    tracker.log_overview(run_id, {s: tmp_path / s for s in ("train", "evaluate")})
+    params = tracker.client.get_run(run_id).data.params
+    assert len(params) == 235
+    assert params["train.lr_start"] == "1"
+    assert params["train.lr_start_2"] == "2"
+    assert params["train.a__b"] == "3"
+    assert params["train.long"] == "y" * 6_000
+    assert params["evaluate.p229"] == "229"
+    tracker.log_record(run_id, tmp_path / "train")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../a", "/a", "a//b", "a/", "a/../b", "é@", "./a"])
+def test_mlflow_takes_every_name(name: str, tracker: Tracker) -> None:
+    run_id = tracker.start_run("step", {})
+    tracker.log_metrics(run_id, {name: 1.0})
+    assert list(tracker.client.get_run(run_id).data.metrics.values()) == [1.0]
+
+
+def test_a_deleted_experiment_says_how_to_restore_it(tracker: Tracker, settings: Settings) -> None:
+    tracker.client.delete_experiment(tracker.experiment_id)
+    with pytest.raises(TrackingError, match="'taxi' is deleted") as caught:
+        Tracker(settings, "taxi")
+    command = f"mlflow experiments restore --experiment-id {tracker.experiment_id}"
+    assert command in str(caught.value.next_step)
+    tracker.client.restore_experiment(tracker.experiment_id)
+    assert Tracker(settings, "taxi").experiment_id == tracker.experiment_id
+
+
 def test_tables_and_figures_become_artifacts(tracker: Tracker, tmp_path: Path) -> None:
     folder = tmp_path / "artifact"
     folder.mkdir()

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_transform as tft
 
-from mlproject.errors import DataError, ServingError, UserModuleError
+from mlproject.errors import DataError, ServingError, StorageError, UserModuleError
 from mlproject.saved_model import load_test, open_signature
 from mlproject.schema import read_schema
 from mlproject.training import HISTORY_FILE, INPUTS_FILE, MODEL_FOLDER, train_model
@@ -142,6 +143,21 @@ def test_an_error_of_run_fn_names_file_line_and_error(trainer: Trainer) -> None:
     received = str(caught.value.received)
     assert "project.py line 28: return fn_args.hyperparameters['depth']" in received
     assert "KeyError: 'depth'" in received
+
+
+@pytest.mark.parametrize("kind", ["writes", "exports"])
+def test_a_full_disk_is_a_storage_error(
+    kind: str, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "/data/x; No space left on device")
+
+    if kind == "exports":
+        monkeypatch.setattr(tf.saved_model, "save", full)
+    write = "with open('/dev/full', 'w') as file: file.write('x')"
+    with pytest.raises(StorageError, match="Training the model failed: the disk is full") as caught:
+        trainer.run(FIT + "; return model" if kind == "exports" else write)
+    assert "No space left on device" in str(caught.value.received)
 
 
 def test_a_loss_that_is_not_a_number_is_a_user_module_error(trainer: Trainer) -> None:

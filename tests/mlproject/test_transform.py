@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from tfx_bsl.tfxio.tensor_representation_util import InferTensorRepresentationsF
 
 from mlproject import transform
 from mlproject.engine import read_record_batches, run_pipeline
-from mlproject.errors import DataError, UserModuleError
+from mlproject.errors import DataError, StorageError, UserModuleError
 from mlproject.examples.reader import read_batches, to_example_batch
 from mlproject.schema import parse_schema
 from mlproject.training_data import read_columns
@@ -246,6 +247,17 @@ def test_an_error_while_the_rows_pass_is_a_user_module_error(small: Small) -> No
             "    with tf.control_dependencies([tf.debugging.assert_greater(x, 0.0)]):\n"
             "        return {'y': tft.scale_to_0_1(tf.identity(x))}"
         )
+
+
+def test_a_full_disk_while_beam_runs_is_a_storage_error(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/data/x")
+
+    monkeypatch.setattr(transform, "to_example_batch", full)
+    with pytest.raises(StorageError, match="the disk is full"):
+        small.run("return {'y': inputs['id']}")
 
 
 def test_damaged_examples_are_a_data_error(small: Small) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 
 import pytest
 
-from mlproject.errors import ConfigError, UserModuleError
+from mlproject.errors import ConfigError, StorageError, UserModuleError
 from mlproject.user_module import (
     ModuleSource,
     call_user_function,
     check_contract,
     load_module,
     read_module,
+    translate_full_disk,
 )
 
 CONTRACT = "def preprocessing_fn(inputs):\n    return inputs\n\ndef run_fn(fn_args):\n    pass\n"
@@ -214,3 +216,37 @@ def test_a_long_message_is_cut(tmp_path: Path) -> None:
     with pytest.raises(UserModuleError) as caught:
         call_user_function(load_module(module(tmp_path, text)).run_fn, tmp_path / "taxi.py", 1)
     assert "ValueError: 0 1 2. Next" in str(caught.value)
+
+
+def _wrapped(err: Exception) -> None:
+    try:
+        raise err
+    except Exception as cause:
+        raise RuntimeError("a worker failed") from cause
+
+
+@pytest.mark.parametrize(
+    ("err", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/data/x"), "/data/x"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "quota"),
+        (
+            RuntimeError("Traceback:\n  ResourceExhausted: /tmp/a; No space left on device\n"),
+            "/tmp/a",
+        ),
+    ],
+    ids=["system", "quota", "text"],
+)
+def test_a_full_disk_is_a_storage_error_however_deep_it_stands(err: Exception, said: str) -> None:
+    for fail in (lambda: _wrapped(err), lambda: call_user_function(_wrapped, Path("a.py"), err)):
+        full = pytest.raises(StorageError, match="Training failed: the disk is full")
+        with full as caught, translate_full_disk("Training"):
+            fail()
+        assert said in str(caught.value.received)
+        assert "mend the module" not in str(caught.value)
+        assert "BENISON_PIPELINE_ROOT" in str(caught.value.next_step)
+
+
+def test_other_errors_pass_the_full_disks_translation() -> None:
+    with pytest.raises(UserModuleError), translate_full_disk("Training"):
+        call_user_function(_wrapped, Path("a.py"), OSError(errno.EACCES, "Permission denied"))

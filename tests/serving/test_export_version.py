@@ -42,8 +42,10 @@ def test_exporting_the_same_content_again_changes_nothing(source: Path, tmp_path
 def test_other_content_under_a_taken_version_is_refused(source: Path, tmp_path: Path) -> None:
     target = export_version(source, tmp_path / "base", 1)
     (source / "saved_model.pb").write_bytes(b"another graph")
-    with pytest.raises(ServingError, match="already exported with other content"):
+    with pytest.raises(ServingError, match="already exported with other content") as caught:
         export_version(source, tmp_path / "base", 1)
+    assert "BENISON_SERVING_ROOT" in str(caught.value.next_step)
+    assert f"remove the folder {target}" in str(caught.value.next_step)
     assert (target / "saved_model.pb").read_bytes() == b"graph"
 
 

@@ -45,6 +45,8 @@ def test_every_kind_of_missing_is_missing(missing: Any) -> None:
         (np.float32(0.5), "DT_FLOAT", 0.5),
         (3.0, "DT_INT64", 3),
         ("3", "DT_INT64", 3),
+        ("8.0", "DT_INT64", 8),
+        (" -8.00 ", "DT_INT64", -8),
         (np.int32(3), "DT_INT64", 3),
         (True, "DT_INT64", 1),
         ("", "DT_INT64", MISSING_INT64),
@@ -68,6 +70,9 @@ def test_values_are_converted_to_the_type_of_the_input(
     [
         ("three", "DT_FLOAT"),
         ("3.5", "DT_INT64"),
+        ("8.0e1", "DT_INT64"),
+        ("inf", "DT_INT64"),
+        (".", "DT_INT64"),
         (3.5, "DT_INT64"),
         (2**63, "DT_INT64"),
         (300, "DT_UINT8"),
