@@ -21,7 +21,7 @@ from mlproject.progress import Event
 
 SLICES_SHOWN = 8
 METRICS = ("auc", "accuracy", "log_loss")
-NAME_WIDTH = 20  # of a slice, at least
+NAME_WIDTH = 16  # of a slice, at least
 _MARKS = {
     "waiting": ("·", "dim"),
     "running": ("▶", "cyan"),

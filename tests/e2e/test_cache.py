@@ -82,10 +82,10 @@ def test_a_changed_threshold_runs_from_bless(pipeline: Pipeline) -> None:
     assert ran(pipeline) == ALL[ALL.index("bless") :]
 
 
-def test_a_changed_sample_runs_serve_alone(pipeline: Pipeline) -> None:
+def test_a_changed_sample_is_noted_and_asked_without_another_version(pipeline: Pipeline) -> None:
     champion = pipeline.product.champion()
     pipeline.product.configure(serving={"sample": {"trip_miles": 9.5}})
-    assert ran(pipeline) == ["serve"]
+    assert ran(pipeline) == ["register", "export", "serve"]
     assert pipeline.product.champion() == champion
 
 
