@@ -90,6 +90,7 @@ class Display:
         elif event.kind == "start":
             self._states[step] = "running"
             self._started[step] = time.monotonic()
+            self._texts[step] = ""  # what was said while it waited
         else:
             self._states[step] = event.kind
             self._seconds[step] = event.seconds
@@ -158,7 +159,7 @@ def show_summary(console: Console, outcome: Mapping[str, Any], hint: str) -> Non
     console.print(Panel(Group(*parts), title=title, title_align="left", border_style=style))
     if all(step["cached"] for step in outcome["steps"]):
         say(
-            "Nothing was run: data, configuration, code and champion are as they were "
+            "Nothing was run: data, configuration and code are as they were "
             "(--force runs all the same)."
         )
     if outcome["version"] is not None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from mlproject.artifacts import Artifact, ArtifactStore, translate_os_errors
 from mlproject.config import Project, load_project
-from mlproject.errors import PlatformError
 from mlproject.execution import PipelineRun, recorded_in, start_pipeline_run, still_stands
 from mlproject.outcome import Outcome, StepOutcome, ends_with, make_outcome
 from mlproject.plan import Plan, make_plan
@@ -131,7 +130,7 @@ def open_run(request: Request, *, alone: bool = False) -> Iterator[PipelineRun]:
             yield run
         except BaseException as err:
             if parent:
-                _fail(tracker, parent, err)
+                tracker.fail_run(parent, err)
             raise
 
 
@@ -212,11 +211,3 @@ def _step_outcome(artifact: Artifact, cached: bool, reason: str) -> StepOutcome:
         fingerprint=artifact.fingerprint,
         uri=artifact.uri,
     )
-
-
-def _fail(tracker: Tracker, run_id: str, err: BaseException) -> None:
-    status = "FAILED" if isinstance(err, Exception) else "KILLED"
-    try:
-        tracker.finish_run(run_id, status, {f"{TAG}error": f"{type(err).__name__}: {err}"})
-    except PlatformError:
-        return  # MLflow is gone: the first error, which is on its way up, says so

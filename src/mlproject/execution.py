@@ -15,7 +15,7 @@ from typing import Any
 
 from mlproject.artifacts import Artifact, ArtifactStore, read_value, translate_os_errors
 from mlproject.config import Project
-from mlproject.errors import DataError, PlatformError
+from mlproject.errors import DataError
 from mlproject.memory import release_memory
 from mlproject.plan import ONLY_IF_BLESSED, STEPS, Plan, PlannedStep
 from mlproject.progress import Event, emit
@@ -169,7 +169,7 @@ class PipelineRun:
             self._log_record(artifact, run_id)
         except BaseException as err:
             emit(Event("failed", name, str(err), seconds=time.monotonic() - began))
-            self._fail(run_id, err)
+            self.tracker.fail_run(run_id, err)
             raise
         self.tracker.finish_run(run_id, "FINISHED")
         release_memory()
@@ -224,10 +224,18 @@ class PipelineRun:
 
     def _is_stale(self, artifact: Artifact) -> bool:
         """True where what it was made of is gone, or was made again: a verdict on other weights."""
-        for name, made_by in artifact.inputs.items():
-            now = self.store.find(name, self.plan.step(name).fingerprint)
-            if now is None or now.made_by != made_by or self._is_stale(now):
-                return True
+        seen = {artifact.step: artifact}
+        queue = [artifact]
+        while queue:
+            for name, made_by in queue.pop().inputs.items():
+                if name not in seen:
+                    now = self.store.find(name, self.plan.step(name).fingerprint)
+                    if now is None:
+                        return True
+                    seen[name] = now
+                    queue.append(now)
+                if seen[name].made_by != made_by:
+                    return True
         return False
 
     def _start_run(self, planned: PlannedStep) -> str:
@@ -258,17 +266,9 @@ class PipelineRun:
         try:
             self._log_record(artifact, run_id)
         except BaseException as err:
-            self._fail(run_id, err)
+            self.tracker.fail_run(run_id, err)
             raise
         self.tracker.finish_run(run_id, "FINISHED", {f"{TAG}logged_late": "true"})
-
-    def _fail(self, run_id: str, err: BaseException) -> None:
-        """Marks a run failed; a server that is gone must not hide the first error."""
-        status = "FAILED" if isinstance(err, Exception) else "KILLED"
-        try:
-            self.tracker.finish_run(run_id, status, {f"{TAG}error": f"{type(err).__name__}: {err}"})
-        except PlatformError:
-            emit(Event("note", "", "the failure could not be recorded in MLflow"))
 
 
 def still_stands(artifact: Artifact, registry: Registry) -> bool:

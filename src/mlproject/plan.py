@@ -95,10 +95,8 @@ class Plan:
         Raises:
             ConfigError: There is no such step; the closest is named.
         """
-        for step in self.steps:
-            if step.name == name:
-                return step
-        raise ConfigError("Looking for a step failed", received=name, expected=closest(name, STEPS))
+        check_step_name(name)
+        return next(step for step in self.steps if step.name == name)
 
 
 def check_step_name(name: str) -> None:

@@ -7,6 +7,7 @@ can help.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import os
@@ -196,6 +197,15 @@ class Tracker:
             if tags:
                 self.set_tags(run_id, tags)
             self.client.set_terminated(run_id, status)
+
+    def fail_run(self, run_id: str, err: BaseException) -> None:
+        """Ends a run as `FAILED`, or `KILLED` where a person or a signal ended it.
+
+        MLflow that is gone, too, must not hide the error that is on its way up.
+        """
+        status = "FAILED" if isinstance(err, Exception) else "KILLED"
+        with contextlib.suppress(TrackingError):
+            self.finish_run(run_id, status, {f"{TAG}error": f"{type(err).__name__}: {err}"})
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Sets tags of a run."""

@@ -76,6 +76,13 @@ def test_without_a_terminal_a_failure_is_a_line_with_its_reason() -> None:
     assert line == "  ✗ train        2.0 s It broke."
 
 
+def test_what_was_said_while_a_step_waited_goes_when_it_starts() -> None:
+    note = Event("note", "ingest", text="loading TensorFlow")
+    lines = plain(note, Event("start", "ingest"), Event("done", "ingest", seconds=1.0))
+    assert "loading TensorFlow" in lines[0]
+    assert "loading TensorFlow" not in lines[-1]
+
+
 def test_events_of_other_steps_are_passed_over() -> None:
     assert plain(Event("note", "", "lost"), Event("done", "serve", seconds=1)) == []
 
@@ -180,6 +187,13 @@ def test_the_summary_of_a_blessed_run_says_what_to_try_next() -> None:
     assert "Serve    benison serve taxi" in text
     assert """Predict  benison predict taxi '{"company": "O'"'"'Hare"}'""" in text
     assert "Nothing was run" not in text
+
+
+def test_the_summary_does_not_call_a_version_champion_that_is_not() -> None:
+    """A person has moved the alias since: nothing runs again, and that is to be said."""
+    text = summary(champion=2)
+    assert "Model    taxi/3 was blessed; the champion is version 2" in text
+    assert "taxi/3 is the champion" not in text
 
 
 def test_the_summary_of_a_run_that_was_not_blessed_says_why() -> None:
