@@ -7,6 +7,7 @@ Nothing heavy is imported before a command needs it.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
@@ -71,21 +72,10 @@ def bypass_proxies_for_loopback() -> None:
 
 def _run(args: argparse.Namespace) -> int:
     """Imports the command's module and calls it."""
-    if args.command in ("train", "step", "check"):
-        from flows import train_command
-
-        return {
-            "train": train_command.train,
-            "step": train_command.step,
-            "check": train_command.check,
-        }[args.command](args)
-    if args.command in ("serve", "predict"):
-        from flows import serve_command
-
-        return {"serve": serve_command.serve, "predict": serve_command.predict}[args.command](args)
-    from flows import ui_command
-
-    return {"ui": ui_command.ui, "schedule": ui_command.schedule}[args.command](args)
+    if callable(args.run):
+        return int(args.run(args))
+    module, _, function = args.run.partition(":")
+    return int(getattr(importlib.import_module(module), function)(args))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -99,11 +89,13 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     check = commands.add_parser("check", help="validate a project without running it")
+    check.set_defaults(run="flows.train_command:check")
     check.add_argument("project", help="the project's folder")
 
     train = commands.add_parser(
         "train", help="run the whole pipeline of a project", description=_TRAIN_HELP
     )
+    train.set_defaults(run="flows.train_command:train")
     _add_run_options(train)
     train.add_argument(
         "--from", dest="from_step", default="", metavar="STEP", help="run STEP and all after it"
@@ -111,12 +103,14 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
     step = commands.add_parser("step", help="run one step on the artifacts of those before it")
+    step.set_defaults(run="flows.train_command:step")
     step.add_argument("step", metavar="STEP", help="ingest, statistics, schema, validate, ...")
     _add_run_options(step)
 
     serve = commands.add_parser(
         "serve", help="serve a registered model over TensorFlow Serving's REST and gRPC APIs"
     )
+    serve.set_defaults(run="flows.serve_command:serve")
     serve.add_argument("model", help="MODEL (its champion), MODEL@alias or MODEL/version")
     serve.add_argument("--host", default="127.0.0.1", help="address to bind (default 127.0.0.1)")
     serve.add_argument("--port", type=int, help="REST port (default 8501, with --once 0: any)")
@@ -130,6 +124,7 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument("--verbose", action="store_true", help="show the libraries' logs")
 
     predict = commands.add_parser("predict", help="ask a served model")
+    predict.set_defaults(run="flows.serve_command:predict")
     predict.add_argument("model", help="MODEL or MODEL/version")
     predict.add_argument("row", nargs="?", help="a row as JSON: '{\"trip_miles\": 2.5}'")
     predict.add_argument("--file", metavar="ROWS.csv", help="a CSV file of rows instead")
@@ -138,12 +133,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     ui = commands.add_parser("ui", help="run the MLflow and Prefect servers and their pages")
+    ui.set_defaults(run="flows.ui_command:ui")
     ui.add_argument("--mlflow-port", type=int, default=5000)
     ui.add_argument("--prefect-port", type=int, default=4200)
 
     schedule = commands.add_parser(
         "schedule", help="keep a project on a schedule in Prefect, and run what is due"
     )
+    schedule.set_defaults(run="flows.ui_command:schedule")
     schedule.add_argument("project", help="the project's folder")
     schedule.add_argument("--cron", required=True, help="cron expression, such as '0 3 * * *'")
     schedule.add_argument("--timezone", default="UTC", help="IANA name (default UTC)")

@@ -32,8 +32,7 @@ def train(args: argparse.Namespace) -> int:
     with quiet(settings.home, "train", args.verbose) as (stream, log):
         opened = open_request(request)
         project = opened.plan.project
-        source = next(iter(project.source_paths().values()))
-        title = f"{project.config.name}: {source}"
+        title = f"{project.config.name}: {opened.plan.source_uris[0][1]}"
         with Display(stream, title) as display, listening(display):
             done = cached_outcome(opened)
             if done is None:
@@ -82,7 +81,8 @@ def step(args: argparse.Namespace) -> int:
 
 def check(args: argparse.Namespace) -> int:
     """Validates configuration, paths and function signatures, without TensorFlow."""
-    from mlproject.examples.sources import find_files
+    from mlproject.examples.request import check_request
+    from mlproject.examples.sources import find_source
 
     request = Request(args.project)
     project = request.load()
@@ -92,10 +92,13 @@ def check(args: argparse.Namespace) -> int:
         schema = read_schema(project.schema_path)
         set_environments(schema, project.config.schema_.training_only)
     asked = ingest_request(project)
-    sources = [asked.source] if asked.source else [path for _, path in asked.split_sources]
-    files = [file for source in sources for file in find_files(str(source))]
+    check_request(asked)
+    source = find_source(asked)
+    spans = source.spans
     print(f"{project.config.name}: project.yaml, {project.config.module} and the data are in order")
-    print(f"  data    {len(files)} file{'s' if len(files) > 1 else ''}, first {files[0]}")
+    print(f"  data    {source.describe()}")
+    if spans:
+        print(f"  spans   {', '.join(map(str, spans))}")
     print(f"  schema  {project.schema_path or 'inferred from the data'}")
     print(f"  label   {project.config.training.label}")
     return 0

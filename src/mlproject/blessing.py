@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from mlproject.config import ChangeThreshold, EvaluationSection, ValueThreshold
 from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, MetricRow
+from mlproject.sections import ChangeThreshold, EvaluationSection, ValueThreshold
 
 Verdict = Literal["BLESSED", "NOT_BLESSED", "NOT_VALIDATED"]
 Outcome = Literal["pass", "fail", "unjudged", "skipped"]

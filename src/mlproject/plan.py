@@ -15,14 +15,23 @@ from typing import Any, Protocol
 from mlproject.artifacts import Artifact, ArtifactStore, fingerprint
 from mlproject.config import Project
 from mlproject.errors import ConfigError, closest
-from mlproject.examples.ingest import IngestRequest, request_digest
+from mlproject.examples.request import (
+    BigQueryQuery,
+    DatabaseQuery,
+    ImageOptions,
+    IngestRequest,
+    check_request,
+)
+from mlproject.examples.sources import find_source
+from mlproject.examples.spans import Span, Window
+from mlproject.examples.split_rules import ByTime, ByValue
 from mlproject.reach import reach_digest
 from mlproject.registry import BASELINE_TAG, TRAIN_RUN_TAG, VersionInfo
 from mlproject.user_module import check_contract, read_module
 
 # Raised when a step would make something else of the same inputs.
 STEP_VERSIONS: Mapping[str, int] = {
-    "ingest": 1,
+    "ingest": 2,
     "statistics": 1,
     "schema": 1,
     "validate": 1,
@@ -75,6 +84,8 @@ class Plan:
         project: The project.
         steps: The steps in order.
         source_digest: Hash of the raw data.
+        source_uris: Split (None: a rule splits) and where its rows are.
+        spans: The spans of the raw data, in rising order; empty where it has none.
         module_digest: Hash of the module file.
         code_digests: Function of the module file -> hash of the code it reaches.
         schema_digest: Hash of the reviewed schema file, if there is one.
@@ -84,6 +95,8 @@ class Plan:
     project: Project
     steps: tuple[PlannedStep, ...]
     source_digest: str
+    source_uris: tuple[tuple[str | None, str], ...]
+    spans: tuple[Span, ...]
     module_digest: str
     code_digests: Mapping[str, str]
     schema_digest: str | None
@@ -113,16 +126,47 @@ def ingest_request(project: Project) -> IngestRequest:
     """The ingest that a project asks for; types of a reviewed schema stand where it has them."""
     data = project.config.data
     sources = project.source_paths()
+    images = data.images
+    by = data.split_by
+    rule: ByValue | ByTime | None = None
+    if by is not None:
+        rule = (
+            ByTime(by.column, by.ends()) if by.before else ByValue(by.column, by.texts(), by.rest)
+        )
     return IngestRequest(
         source=sources.get(None),
         split_sources=tuple((n, p) for n, p in sources.items() if n is not None),
+        database=_database(project),
+        format=data.format,
         shares=tuple(data.splits.items()),
         split_key=data.split_key,
+        split_by=rule,
+        window=Window(data.window, data.span),
+        span_column=data.span_column,
         delimiter=data.delimiter,
         null_values=data.null_values,
         column_types=tuple(sorted(data.column_types.items())),
         type_hints=_schema_types(project.schema_path),
+        images=ImageOptions(images.height, images.width, images.channels, images.keep),
+        on_bad_file=images.on_bad_file,
     )
+
+
+def _database(project: Project) -> DatabaseQuery | BigQueryQuery | None:
+    sql, big = project.config.data.sql, project.config.data.bigquery
+    if sql is not None:
+        return DatabaseQuery(
+            connection_env=sql.connection_env,
+            file=project.located(sql.file) if sql.file else "",
+            table=sql.table,
+            query=sql.query,
+            parameters=tuple(sql.parameters.items()),
+            key=sql.key,
+            version_query=sql.version_query,
+        )
+    if big is not None:
+        return BigQueryQuery(big.table, big.query, tuple(big.parameters.items()), big.location)
+    return None
 
 
 def make_plan(
@@ -156,22 +200,14 @@ def make_plan(
     source = read_module(project.module_path)
     check_contract(source)
     request = ingest_request(project)
-    digest = request_digest(request)
+    check_request(request)
+    data = find_source(request)
+    digest = data.digest()
     config = project.config
     reviewed = file_digest(project.schema_path) if project.schema_path else None
     code = {name: reach_digest(source, (name,)) for name in ("preprocessing_fn", "run_fn")}
-    ingest_parts = {
-        "source": digest,
-        "splits": list(request.split_names),
-        "shares": [] if request.split_sources else [list(s) for s in request.shares],
-        "key": list(request.split_key),
-        "delimiter": request.delimiter,
-        "null_values": list(request.null_values),
-        "column_types": [list(t) for t in request.column_types],
-        "type_hints": [list(t) for t in request.type_hints],
-    }
     chain = _Chain(store, force, from_step)
-    chain.add("ingest", (), ingest_parts)
+    chain.add("ingest", (), {"source": digest, **request.fingerprint_parts()})
     chain.add("statistics", ("ingest",), {})
     chain.add(
         "schema",
@@ -210,6 +246,8 @@ def make_plan(
         project=project,
         steps=tuple(chain.steps),
         source_digest=digest,
+        source_uris=data.uris,
+        spans=data.spans,
         module_digest=source.digest,
         code_digests=code,
         schema_digest=reviewed,

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -40,20 +39,36 @@ ANOMALIES_FILE = "anomalies.json"
 def run_ingest(ctx: StepContext) -> Mapping[str, Any]:
     """Raw data to Examples."""
     from mlproject.examples.ingest import ingest
+    from mlproject.examples.locations import as_uri
 
     request = ingest_request(ctx.project)
     examples = ingest(request, ctx.out_dir, ctx.rows)
     _must_be_planned("data", examples.source_digest, ctx.plan.source_digest)
     digests = dict(examples.split_digests)
-    sources = ctx.project.source_paths()
+    uris = dict(ctx.plan.source_uris)
+    skipped = examples.skipped
+    if skipped.count:
+        ctx.note(f"{skipped.count} files were passed over, first {skipped.named[0][0]}")
     Record(
-        params={"splits": ", ".join(dict(examples.splits)), "columns": len(examples.columns)},
-        metrics={f"rows_{name}": rows for name, rows in examples.splits},
+        params={
+            "splits": ", ".join(dict(examples.splits)),
+            "columns": len(examples.columns),
+            "spans": ", ".join(map(str, examples.spans)) or "none",
+        },
+        metrics={
+            **{f"rows_{name}": rows for name, rows in examples.splits},
+            "skipped_files": skipped.count,
+        },
         tags={f"{TAG}source_digest": examples.source_digest},
+        tables={
+            "skipped_files.json": [{"file": file, "reason": why} for file, why in skipped.named]
+        }
+        if skipped.count
+        else {},
         datasets=tuple(
             Dataset(
                 name=f"{ctx.project.config.name}-{name}",
-                uri=Path(sources.get(name) or sources.get(None, "")).as_uri(),
+                uri=as_uri(uris.get(name) or uris.get(None, "")),
                 digest=digests[name],
                 rows=rows,
                 context=name,
@@ -67,6 +82,9 @@ def run_ingest(ctx: StepContext) -> Mapping[str, Any]:
         "splits": dict(examples.splits),
         "split_digests": digests,
         "source_digest": examples.source_digest,
+        "spans": [[span.number, span.version, span.dated] for span in examples.spans],
+        "span_rows": {name: list(rows) for name, rows in examples.span_rows},
+        "skipped_files": skipped.count,
     }
 
 

@@ -307,12 +307,12 @@ class Tracker:
                 Dataset(
                     name=item.name,
                     digest=item.digest[:36],
-                    source_type="local",
+                    source_type=_source_type(item.uri),
                     source=json.dumps({"uri": item.uri}),
                     schema=json.dumps(
                         {
                             "mlflow_colspec": [
-                                {"name": n, "type": _MLFLOW_TYPES[t], "required": False}
+                                {"name": n, "required": False, **_mlflow_type(t)}
                                 for n, t in item.columns.items()
                             ]
                         }
@@ -330,7 +330,21 @@ class Tracker:
         return translate_mlflow_errors(doing, self._settings)
 
 
-_MLFLOW_TYPES = {"int": "long", "float": "double", "string": "string"}
+_MLFLOW_TYPES = {"int": "long", "float": "double", "string": "string", "bytes": "binary"}
+
+
+def _mlflow_type(column_type: str) -> dict[str, Any]:
+    """A column's type as MLflow writes it in a data set's schema."""
+    scalar = _MLFLOW_TYPES[column_type.removesuffix(" list")]
+    if column_type.endswith(" list"):
+        return {"type": "array", "items": {"type": scalar}}
+    return {"type": scalar}
+
+
+def _source_type(uri: str) -> str:
+    """Where a data set lies, in MLflow's words: `local`, `gs`, or the kind of the database."""
+    scheme = uri.partition("://")[0]
+    return "local" if scheme == "file" else scheme.partition("+")[0]
 
 
 def code_tags(folder: Path) -> dict[str, str]:

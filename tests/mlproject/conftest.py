@@ -62,7 +62,8 @@ def taxi_module() -> types.ModuleType:
 @pytest.fixture(scope="session")
 def taxi_examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """2,000 generated trips as Examples: train and eval."""
-    from mlproject.examples.ingest import IngestRequest, ingest
+    from mlproject.examples.ingest import ingest
+    from mlproject.examples.request import IngestRequest
 
     spec = importlib.util.spec_from_file_location("taxi_trips", TAXI / "generate.py")
     assert spec is not None

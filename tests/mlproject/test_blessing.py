@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlproject.blessing import Blessing, bless
-from mlproject.config import EvaluationSection
+from mlproject.sections import EvaluationSection
 from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, MetricRow
 
 NAN = float("nan")

@@ -129,7 +129,7 @@ INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "a text for a section": ({"data": "trips.csv"}, "data: Input should be"),
     "nothing for a section": ({"evaluation": None}, "evaluation: Input should be"),
     "an unknown policy": (
-        {"validation": {"default": "ignore"}},
+        {"validation": {"default": "stop"}},
         "validation.default: Input should",
     ),
     "an unknown type": ({"data__column_types": {"a": "date"}}, "data.column_types.a: Input should"),
@@ -139,10 +139,10 @@ INVALID: dict[str, tuple[dict[str, Any], str]] = {
         {"data__splits": {"train": float("inf"), "eval": 1}},
         "data.splits.train: Input should be a finite number",
     ),
-    "no source": ({"data": {}}, "data: give either 'path' or 'split_paths'"),
+    "no source": ({"data": {}}, "data: give one of 'path', 'split_paths'"),
     "two sources": (
         {"data__split_paths": {"train": "a", "eval": "b"}},
-        "data: give either 'path' or 'split_paths'",
+        "data: give one of 'path', 'split_paths'",
     ),
     "no eval split": ({"data": {"split_paths": {"train": "a"}}}, "missing: ['eval']"),
     "no train share": ({"data__splits": {"eval": 1}}, "missing: ['train']"),

@@ -121,7 +121,9 @@ class Bench:
         project = Project(
             folder=self.store.root.parent, config=parse_config(CONFIG, "project.yaml")
         )
-        return Plan(project, tuple(steps), "source", "module", {}, None, None)
+        return Plan(
+            project, tuple(steps), "source", ((None, "trips.csv"),), (), "module", {}, None, None
+        )
 
     def run(
         self, *forced: str, parent: str | None = "pipeline", settings: Settings | None = None

@@ -1,4 +1,8 @@
-"""The columns of Examples: their names, and the three types they are stored in."""
+"""The columns of Examples: their names, and the types they are stored in.
+
+A cell is one value (`int`, `float`, `string`, `bytes`) or a list of values (`float list`, ...).
+A missing value is a null; a list without values is missing too.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +15,26 @@ from mlproject.errors import ConfigError, DataError, closest
 if TYPE_CHECKING:
     import pyarrow as pa
 
-COLUMN_TYPES = ("int", "float", "string")
+SCALAR_TYPES = ("int", "float", "string", "bytes")
+LIST = " list"
+COLUMN_TYPES = (*SCALAR_TYPES, *(f"{scalar}{LIST}" for scalar in SCALAR_TYPES))
 
 Columns = tuple[tuple[str, str], ...]
 """Name and type (one of `COLUMN_TYPES`) of every column, in file order."""
 
 
 def arrow_type(column_type: str) -> pa.DataType:
-    """The Arrow type that a column type is stored in: int64, double or string."""
+    """The Arrow type that a column type is stored in: int64, double, string, binary, or a list."""
     import pyarrow as pa
 
-    types = {"int": pa.int64(), "float": pa.float64(), "string": pa.string()}
+    if column_type.endswith(LIST):
+        return pa.list_(arrow_type(column_type.removesuffix(LIST)))
+    types = {
+        "int": pa.int64(),
+        "float": pa.float64(),
+        "string": pa.string(),
+        "bytes": pa.binary(),
+    }
     return types[column_type]
 
 

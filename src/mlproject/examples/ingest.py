@@ -2,64 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
-import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlproject.errors import ConfigError, DataError
-from mlproject.examples.columns import Columns, check_key
-from mlproject.examples.sources import (
-    ReadOptions,
-    Source,
-    TypesWidened,
-    find_files,
-    open_source,
-    source_digest,
-    unreadable,
-)
+from mlproject.errors import DataError
+from mlproject.examples.columns import Columns
+from mlproject.examples.formats import ReadOptions, TypesWidened
+from mlproject.examples.request import IngestRequest, check_request
+from mlproject.examples.sources import Part, Reader, Source, find_source
+from mlproject.examples.spans import Span
+from mlproject.examples.split_rules import check_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mlproject.examples.split_writer import WrittenSplit
+    from mlproject.examples.split_writer import WrittenPart
 
-_SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+MAX_NAMED_FILES = 100
 
 
 @dataclass(frozen=True)
-class IngestRequest:
-    """What to ingest, and how.
+class Skipped:
+    """Files that could not be read and were passed over.
 
     Attributes:
-        source: A file, folder or glob to split by a hash of each row; or None.
-        split_sources: Split name and source, for data that comes split; taken as given.
-        shares: Split name and relative weight, in order; for `source`.
-        split_key: Columns whose values must not stand in two splits; empty: whole rows.
-        delimiter: Between the cells of CSV files.
-        null_values: CSV cells that mean "no value"; the empty cell always does.
-        column_types: Column name and "int", "float" or "string"; wins over what is found.
-        type_hints: As `column_types`, from a reviewed schema: columns that the data lacks are
-            passed over (validation will say so), and `column_types` wins.
+        count: How many.
+        named: File and reason, of the first 100.
     """
 
-    source: str | None
-    split_sources: tuple[tuple[str, str], ...] = ()
-    shares: tuple[tuple[str, float], ...] = (("train", 2.0), ("eval", 1.0))
-    split_key: tuple[str, ...] = ()
-    delimiter: str = ","
-    null_values: tuple[str, ...] = ("",)
-    column_types: tuple[tuple[str, str], ...] = ()
-    type_hints: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def split_names(self) -> tuple[str, ...]:
-        """The splits that ingest will write, in order."""
-        return tuple(name for name, _ in (self.split_sources or self.shares))
+    count: int = 0
+    named: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,18 +47,32 @@ class Examples:
         ├── Split-train/examples-00000.parquet     row groups of 100,000 rows
         └── Split-eval/examples-00000.parquet      same columns, same types
 
+    or, of a source with spans, one file for each span, named by its number, so that the order of
+    the names is the order of the spans:
+
+        <folder>/
+        ├── Split-train/span-0000000011.parquet
+        ├── Split-train/span-0000000012.parquet
+        └── ...
+
     Attributes:
-        columns: Name and type ("int": int64, "float": double, "string": UTF-8), in file order.
+        columns: Name and type (`columns.COLUMN_TYPES`), in file order.
         splits: Name and number of rows (at least one).
-        source_digest: SHA-256 of the raw files, as `request_digest` computes it.
+        source_digest: Hash of the raw data, as `sources.Source.digest` computes it.
         split_digests: Split name and SHA-256 of its content (columns, and rows in order); the
             same for the same rows, however the source or the Parquet file encodes them.
+        spans: The spans, in rising order; empty where the source has none.
+        span_rows: Split name and its rows in each span.
+        skipped: Files that were passed over.
     """
 
     columns: Columns
     splits: tuple[tuple[str, int], ...]
     source_digest: str
     split_digests: tuple[tuple[str, str], ...]
+    spans: tuple[Span, ...] = ()
+    span_rows: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    skipped: Skipped = Skipped()
 
 
 def ingest(
@@ -104,129 +93,105 @@ def ingest(
         StorageError: `out_dir` cannot be written.
     """
     check_request(request)
-    files = _files_by_split(request)
-    every_file = [path for paths in files.values() for path in paths]
-    stamps = _stamps(every_file)
-    options = ReadOptions(request.delimiter, request.null_values, dict(request.column_types))
-    source = open_source(every_file, options)
-    if request.type_hints:
-        there = {name for name, _ in source.columns}
-        hints = {name: kind for name, kind in request.type_hints if name in there}
-        options = replace(options, column_types={**hints, **options.column_types})
-        source = open_source(every_file, options)
-    check_key(request.split_key, [name for name, _ in source.columns])
-    digest = request_digest(request)
-    written = _write(request, source, files, out_dir, on_rows or _ignore)
-    if _stamps(every_file) != stamps:
-        raise DataError(
-            "The source changed while it was read",
-            received="another size or modification time than at the start",
-            expected="files that are complete",
-            next_step="run again when the files are whole",
-        )
+    source = find_source(request)
+    digest = source.digest()
+    skipped: dict[str, str] = {}
+
+    def skip(file: Path, reason: str) -> None:
+        skipped[str(file)] = reason
+
+    options = ReadOptions(
+        request.delimiter,
+        request.null_values,
+        dict(request.column_types),
+        request.images,
+        skip if request.on_bad_file == "skip" else None,
+    )
+    reader = _open(source, options, request)
+    written = _write(request, reader, out_dir, on_rows or _ignore)
+    source.check_unchanged()
+    names = request.split_names
+    rows = {n: tuple(part.rows for part in written[n].values()) for n in names}
     return Examples(
-        columns=source.columns,
-        splits=tuple((name, split.rows) for name, split in written.items()),
+        columns=_stored_columns(reader.columns, request),
+        splits=tuple((name, sum(rows[name])) for name in names),
         source_digest=digest,
-        split_digests=tuple((name, split.digest) for name, split in written.items()),
+        split_digests=tuple((name, _digest_of(written[name])) for name in names),
+        spans=source.spans,
+        span_rows=tuple(rows.items()) if source.spans else (),
+        skipped=Skipped(len(skipped), tuple(sorted(skipped.items())[:MAX_NAMED_FILES])),
     )
 
 
 def request_digest(request: IngestRequest) -> str:
-    """The digest of the raw files that a request names, without reading them as data.
-
-    Returns:
-        `source_digest` of the files; with `split_sources`, SHA-256 over each split's name and
-        digest, so that swapping two splits is a change.
+    """The digest of the raw data that a request names, without reading it as data.
 
     Raises:
-        DataError: A file is missing or cannot be read.
+        DataError: Something is missing or cannot be read.
     """
-    files = _files_by_split(request)
+    return find_source(request).digest()
+
+
+def _open(source: Source, options: ReadOptions, request: IngestRequest) -> Reader:
+    reader = source.open(options)
+    if request.type_hints:
+        there = {name for name, _ in reader.columns}
+        hints = {name: kind for name, kind in request.type_hints if name in there}
+        options = replace(options, column_types={**hints, **options.column_types})
+        reader = source.open(options)
+    columns = dict(_stored_columns(reader.columns, request))
     if not request.split_sources:
-        return source_digest(files[None])
-    lines = [f"{name}:{source_digest(paths)}\n" for name, paths in files.items()]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def check_request(request: IngestRequest) -> None:
-    """Refuse a request that no data could satisfy.
-
-    Raises:
-        ConfigError: Says which part.
-    """
-    failed = ""
-    received = ""
-    names = request.split_names
-    if (request.source is None) == (not request.split_sources):
-        failed, received = "The source of the data is not clear", f"source {request.source!r}"
-        received += f" and {len(request.split_sources)} split sources"
-    elif not names or len(set(names)) != len(names):
-        failed, received = "The splits are not distinct", str(names)
-    elif bad := [name for name in names if not _SPLIT_NAME.fullmatch(name)]:
-        failed, received = "A split's name cannot be a folder's name", repr(bad[0])
-    elif bad := [n for n, w in request.shares if not (math.isfinite(w) and w > 0)]:
-        failed, received = f"The share of split '{bad[0]}' is not above 0", str(request.shares)
-    elif len(request.delimiter) != 1 or request.delimiter in '"\r\n':
-        failed, received = "The delimiter is not one character", repr(request.delimiter)
-    elif request.split_sources and request.split_key:
-        failed, received = "A split key does nothing for data that comes split", "both"
-    if failed:
-        raise ConfigError(
-            failed,
-            received=received,
-            expected="one source with shares above 0 by split name, or one source a split; "
-            "split names of letters, digits, '_' and '-'",
-            next_step="correct the data section of project.yaml",
-        )
-
-
-def _files_by_split(request: IngestRequest) -> dict[str | None, tuple[Path, ...]]:
-    """The files of each split; under None those that are to be split by hash."""
-    if request.source is not None:
-        return {None: find_files(request.source)}
-    return {name: find_files(source) for name, source in request.split_sources}
+        check_columns(request.rule, columns)
+    return reader
 
 
 def _write(
-    request: IngestRequest,
-    source: Source,
-    files: dict[str | None, tuple[Path, ...]],
-    out_dir: Path,
-    on_rows: Callable[[int], None],
-) -> dict[str, WrittenSplit]:
-    from mlproject.examples.split_writer import SplitRule, write_splits
+    request: IngestRequest, reader: Reader, out_dir: Path, on_rows: Callable[[int], None]
+) -> Mapping[str, Mapping[Span | None, WrittenPart]]:
+    from mlproject.examples.split_writer import write_splits
 
-    rule = SplitRule(dict(request.shares), request.split_key)
     names = request.split_names
     while True:
+        columns = _stored_columns(reader.columns, request)
+        batches = _with_part(reader, request)
         try:
-            batches = _with_split(source, files)
-            written = write_splits(batches, names, rule, source.columns, out_dir, on_rows)
+            written = write_splits(batches, names, request.rule, columns, out_dir, on_rows)
         except TypesWidened:
             for name in names:
                 shutil.rmtree(out_dir / f"Split-{name}", ignore_errors=True)
             continue
-        _check_rows(request, written)
+        _check_rows(request, {n: sum(p.rows for p in written[n].values()) for n in names})
         return written
 
 
-def _with_split(
-    source: Source, files: dict[str | None, tuple[Path, ...]]
-) -> Iterator[tuple[str | None, pa.RecordBatch]]:
-    for split, paths in files.items():
-        for batch in source.batches(paths):
-            yield split, batch
+def _with_part(reader: Reader, request: IngestRequest) -> Iterator[tuple[Part, pa.RecordBatch]]:
+    from mlproject.examples.batches import settle, with_span
+
+    for part in reader.parts:
+        for batch in reader.batches(part):
+            settled = settle(batch)
+            if request.span_column and part.span:
+                settled = with_span(settled, request.span_column, part.span.number)
+            yield part, settled
 
 
-def _check_rows(request: IngestRequest, written: Mapping[str, WrittenSplit]) -> None:
-    counts = {name: split.rows for name, split in written.items()}
+def _stored_columns(columns: Columns, request: IngestRequest) -> Columns:
+    return (*columns, (request.span_column, "int")) if request.span_column else columns
+
+
+def _digest_of(parts: Mapping[Span | None, WrittenPart]) -> str:
+    from mlproject.examples.split_writer import digest_of_parts
+
+    return digest_of_parts(parts)
+
+
+def _check_rows(request: IngestRequest, counts: Mapping[str, int]) -> None:
     total = sum(counts.values())
     empty = [name for name, rows in counts.items() if not rows]
     if not total:
         raise DataError(
             "The source has no rows",
-            received="a header only" if request.source else "headers only",
+            received="headers only" if request.split_sources else "a header only, or nothing",
             expected="at least one row for each split",
             next_step="check the export that wrote the data",
         )
@@ -235,23 +200,10 @@ def _check_rows(request: IngestRequest, written: Mapping[str, WrittenSplit]) -> 
             f"Split '{empty[0]}' has no rows",
             received=", ".join(f"{name}: {rows:,} rows" for name, rows in counts.items()),
             expected="at least one row for each split",
-            next_step="add data, give the split a larger share, or choose a split key "
-            "with more values"
-            if request.source
-            else f"add data to the source of '{empty[0]}'",
+            next_step=f"add data to the source of '{empty[0]}'"
+            if request.split_sources
+            else "add data, give the split a larger share, or choose a split rule with more values",
         )
-
-
-def _stamps(files: Iterable[Path]) -> list[tuple[int, int]]:
-    """Size and modification time of files, to tell whether they change."""
-    stamps = []
-    for path in files:
-        try:
-            stat = path.stat()
-        except OSError as err:
-            raise unreadable(path, err) from err
-        stamps.append((stat.st_size, stat.st_mtime_ns))
-    return stamps
 
 
 def _ignore(rows: int) -> None:

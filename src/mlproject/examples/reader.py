@@ -13,7 +13,12 @@ import pyarrow.parquet as pq
 from mlproject.errors import ConfigError, DataError, closest
 from mlproject.examples.batches import BATCH_ROWS, rebatch
 
-_LIST_VALUES = {pa.int64(): pa.int64(), pa.float64(): pa.float32(), pa.string(): pa.binary()}
+_LIST_VALUES = {
+    pa.int64(): pa.int64(),
+    pa.float64(): pa.float32(),
+    pa.string(): pa.binary(),
+    pa.binary(): pa.binary(),
+}
 
 
 def read_batches(
@@ -22,7 +27,7 @@ def read_batches(
     """Stream a split in row order, in memory that does not grow with it.
 
     Args:
-        split_dir: A `Split-<name>` folder.
+        split_dir: A `Split-<name>` folder, or one file of it.
         columns: The columns to read, in this order; all when None.
         batch_rows: Rows in every batch but the last.
 
@@ -40,7 +45,7 @@ def count_rows(split_dir: Path) -> int:
         DataError: The split is missing or damaged.
     """
     total = 0
-    for path in _files(split_dir):
+    for path in split_files(split_dir):
         with _open(path) as file:
             total += file.metadata.num_rows
     return total
@@ -49,11 +54,11 @@ def count_rows(split_dir: Path) -> int:
 def to_example_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Turn flat columns into the lists of values that TFDV and tf.Transform read.
 
-    A missing value is a null list, a present one a list of one: int64 stays, double becomes
-    float32, string becomes binary.
+    A missing value is a null list, a present one a list of one, a list stays a list: int64 stays,
+    double becomes float32, string becomes binary.
 
     Args:
-        batch: `[rows]`, columns of int64, double or string.
+        batch: `[rows]`, columns of int64, double, string or binary, or of lists of them.
 
     Returns:
         `[rows]`, columns of list<int64>, list<float32> or list<binary>.
@@ -69,11 +74,14 @@ def to_example_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _as_lists(name: str, column: pa.Array) -> pa.ListArray:
+    if pa.types.is_list(column.type) and column.type.value_type in _LIST_VALUES:
+        kind = pa.list_(_LIST_VALUES[column.type.value_type])
+        return column if column.type == kind else column.cast(kind, safe=False)
     if column.type not in _LIST_VALUES:
         raise DataError(
             f"Column '{name}' is not of a type that Examples hold",
             received=str(column.type),
-            expected="int64, double or string",
+            expected="int64, double, string, binary, or a list of one of them",
             next_step="read the batch with read_batches from ingested Examples",
         )
     value_type = _LIST_VALUES[column.type]
@@ -92,7 +100,7 @@ def _as_lists(name: str, column: pa.Array) -> pa.ListArray:
 def _row_groups(
     split_dir: Path, columns: Sequence[str] | None, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
-    for path in _files(split_dir):
+    for path in split_files(split_dir):
         with _open(path) as file:
             names = list(file.schema_arrow.names if columns is None else columns)
             for name in names:
@@ -114,7 +122,14 @@ def _row_groups(
                 yield pa.RecordBatch.from_pydict({name: batch[name] for name in names})
 
 
-def _files(split_dir: Path) -> list[Path]:
+def split_files(split_dir: Path) -> list[Path]:
+    """The files of a split in the order of their rows, one for each span; a file is its own.
+
+    Raises:
+        DataError: There are none.
+    """
+    if split_dir.is_file():
+        return [split_dir]
     files = sorted(split_dir.glob("*.parquet"))
     if not files:
         raise DataError(

@@ -15,14 +15,17 @@ import pyarrow.parquet as pq
 from mlproject.errors import StorageError
 from mlproject.examples.batches import BATCH_ROWS, Rebatcher
 from mlproject.examples.columns import Columns, arrow_schema
-from mlproject.examples.splits import Hashes, hash_rows, splits_of_hashes
+from mlproject.examples.sources import Part
+from mlproject.examples.spans import Span
+from mlproject.examples.split_rules import SplitRule
+from mlproject.examples.splits import Hashes, hash_rows
 
 EXAMPLES_FILE = "examples-00000.parquet"
 
 
 @dataclass(frozen=True)
-class WrittenSplit:
-    """What was written of one split.
+class WrittenPart:
+    """What was written of one split, or of one span of it.
 
     Attributes:
         rows: Its rows.
@@ -33,68 +36,82 @@ class WrittenSplit:
     digest: str
 
 
-@dataclass(frozen=True)
-class SplitRule:
-    """How rows are split that do not come split.
-
-    Attributes:
-        shares: Relative weight of each split, in order.
-        key: Columns that decide; empty: all.
-    """
-
-    shares: Mapping[str, float]
-    key: tuple[str, ...] = ()
+def examples_file(span: Span | None) -> str:
+    """The name of the file that holds a span's rows; names sort as spans do."""
+    return EXAMPLES_FILE if span is None else f"span-{span.number:010d}.parquet"
 
 
 def write_splits(
-    batches: Iterable[tuple[str | None, pa.RecordBatch]],
+    batches: Iterable[tuple[Part, pa.RecordBatch]],
     names: Sequence[str],
     rule: SplitRule,
     columns: Columns,
     out_dir: Path,
     on_rows: Callable[[int], None],
-) -> dict[str, WrittenSplit]:
+) -> dict[str, dict[Span | None, WrittenPart]]:
     """Write every split in one pass over the batches.
 
     Args:
-        batches: Each with the split it belongs to, or None to split it by `rule`.
+        batches: Each with the part of the source that it comes from, which names its split or
+            leaves it to `rule`; the spans of a split in rising order.
         names: The splits, in order.
         rule: For batches without a split.
         columns: Of every batch.
         out_dir: Gets a `Split-<name>` folder for each split.
         on_rows: Called with the rows done so far after every batch.
 
+    Returns:
+        Split -> span (None where the source has none) -> what was written; nothing is written of a
+        span without a row.
+
     Raises:
         StorageError: The disk refuses.
     """
+    written: dict[str, dict[Span | None, WrittenPart]] = {name: {} for name in names}
     with ExitStack() as stack:
-        writers: dict[str, SplitWriter] = {}
-        for name in names:
-            writers[name] = SplitWriter(out_dir / f"Split-{name}", columns)
-            stack.callback(writers[name].abandon)
+        writers: dict[tuple[str, Span | None], SplitWriter] = {}
+
+        def append(name: str, span: Span | None, rows: pa.RecordBatch, hashes: Hashes) -> None:
+            if (name, span) not in writers:
+                file = out_dir / f"Split-{name}" / examples_file(span)
+                writers[name, span] = SplitWriter(file, columns)
+                stack.callback(writers[name, span].abandon)
+            writers[name, span].write(rows, hashes)
+
         done = 0
-        for split, batch in batches:
+        for part, batch in batches:
             hashes = hash_rows(batch)
-            if split is not None:
-                writers[split].write(batch, hashes)
+            if part.split is not None:
+                append(part.split, part.span, batch, hashes)
             else:
-                keys = hash_rows(batch, rule.key) if rule.key else hashes
-                numbers = splits_of_hashes(keys, rule.shares)
-                for number, name in enumerate(rule.shares):
+                numbers = rule.assign(batch, hashes)
+                for number, name in enumerate(rule.names):
                     chosen = np.flatnonzero(numbers == number)
-                    writers[name].write(batch.take(pa.array(chosen)), hashes[chosen])
+                    if len(chosen):
+                        rows = batch.take(pa.array(chosen))
+                        append(name, part.span, rows, hashes[chosen])
             done += batch.num_rows
             on_rows(done)
-        return {name: WrittenSplit(w.rows, w.finish()) for name, w in writers.items()}
+        for (name, span), writer in writers.items():
+            written[name][span] = WrittenPart(writer.rows, writer.finish())
+    return written
+
+
+def digest_of_parts(parts: Mapping[Span | None, WrittenPart]) -> str:
+    """The digest of a split: that of its one part, or of all its spans'."""
+    if list(parts) == [None]:
+        return parts[None].digest
+    lines = [f"{span.number if span else None}:{part.digest}\n" for span, part in parts.items()]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 class SplitWriter:
-    """Writes `Split-<name>/examples-00000.parquet`.
+    """Writes one Parquet file of a split.
 
     The file depends on the rows and their order only, not on the batches they came in.
 
     Args:
-        folder: The split's folder; it is made.
+        path: The file; its folder is made.
         columns: Of every batch to come.
 
     Attributes:
@@ -104,13 +121,13 @@ class SplitWriter:
         StorageError: The disk refuses.
     """
 
-    def __init__(self, folder: Path, columns: Columns) -> None:
+    def __init__(self, path: Path, columns: Columns) -> None:
         self.rows = 0
-        self._path = folder / EXAMPLES_FILE
-        self._digest = hashlib.sha256(repr(columns).encode())
+        self._path = path
+        self._digest = hashlib.sha256(repr(sorted(columns)).encode())
         self._rebatcher = Rebatcher(BATCH_ROWS)
         with self._storage_errors():
-            folder.mkdir(parents=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._sink = pa.OSFile(str(self._path), "wb")
             self._parquet = pq.ParquetWriter(self._sink, arrow_schema(columns), compression="lz4")
 

@@ -4,8 +4,10 @@ A row's hash does not depend on its place in the file, on the batch it came in, 
 of the columns, or on the process. So a row keeps its split when rows are added, moved or
 removed around it, and equal rows (or, with a key, equal keys) never stand in two splits.
 
-Canonical values: integers up to 2**53 hash like the float of the same value, -0.0 like 0.0,
-NaN like null. Each column's name is part of its hash.
+Canonical values: a float hashes as the float32 nearest to it, which is what TFDV, tf.Transform
+and a `tf.train.Example` hold; integers up to 2**24 hash like the float of the same value, -0.0
+like 0.0, NaN and the empty list like null, bytes like the text they encode. Each column's name is
+part of its hash.
 """
 
 from __future__ import annotations
@@ -23,11 +25,12 @@ from mlproject.errors import ConfigError, DataError, closest
 Hashes = npt.NDArray[np.uint64]
 
 # Changing any of these moves rows between splits: it is a new version of the format.
-_STRING_KEY = "benison-rows-v1!"  # pandas wants exactly 16 bytes
+_STRING_KEY = "benison-rows-v2!"  # pandas wants exactly 16 bytes
 _NULL = np.uint64(0x6E756C6C5F763031)
 _BIG_INT = np.uint64(0x6269675F696E7431)
 _ODD = np.uint64(0x9E3779B97F4A7C15)
-_EXACT_INT = 2**53
+_LIST = np.uint64(0x6C6973745F763031)
+_EXACT_INT = 2**24
 
 
 def assign_splits(
@@ -38,7 +41,7 @@ def assign_splits(
     """Give every row of a batch its split.
 
     Args:
-        batch: Rows with columns of numbers, strings or booleans.
+        batch: Rows with columns of numbers, strings, bytes, booleans, or lists of them.
         shares: Relative weight of each split, in order: `{"train": 2, "eval": 1}` gives
             two rows in three to train.
         key: Columns that decide alone, so that rows which agree in them share a split
@@ -74,7 +77,7 @@ def hash_rows(batch: pa.RecordBatch, columns: Sequence[str] | None = None) -> Ha
     """Hash rows by content.
 
     Args:
-        batch: Rows with columns of numbers, strings or booleans.
+        batch: Rows with columns of numbers, strings, bytes, booleans, or lists of them.
         columns: The columns that count; all when None.
 
     Returns:
@@ -104,8 +107,10 @@ def _hash_column(name: str, column: pa.Array) -> Hashes:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if pa.types.is_null(kind):
         hashes = np.zeros(len(column), dtype=np.uint64)
-    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    elif _is_text(kind):
         return _hash_text(column, seed)
+    elif pa.types.is_list(kind):
+        return _hash_lists(column, seed)
     elif pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         hashes = _integer_bits(column.cast(pa.int64()))
     elif pa.types.is_floating(kind):
@@ -115,13 +120,34 @@ def _hash_column(name: str, column: pa.Array) -> Hashes:
         raise DataError(
             f"Column '{name}' cannot be hashed into a split",
             received=f"type {column.type}",
-            expected="numbers, strings or booleans",
+            expected="numbers, strings, bytes, booleans, or lists of them",
             next_step=f"convert '{name}', or choose a split key without it",
         )
-    hashes ^= seed
-    nulls = pc.is_null(column, nan_is_null=True)
+    return _with_nulls(hashes ^ seed, pc.is_null(column, nan_is_null=True), seed)
+
+
+def _with_nulls(hashes: Hashes, nulls: pa.BooleanArray, seed: np.uint64) -> Hashes:
     hashes[nulls.to_numpy(zero_copy_only=False)] = seed ^ _NULL
     return _mix(hashes)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    t = pa.types
+    return bool(
+        t.is_string(kind) or t.is_large_string(kind) or t.is_binary(kind) or t.is_large_binary(kind)
+    )
+
+
+def _hash_lists(column: pa.ListArray, seed: np.uint64) -> Hashes:
+    """Sums the hashes of a list's values, each mixed with its place in the list."""
+    lengths = pc.list_value_length(column).fill_null(0).to_numpy().astype(np.int64)
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    values = _hash_column("", column.flatten())
+    places = np.arange(len(values), dtype=np.int64) - np.repeat(starts, lengths)
+    sums = np.concatenate([[np.uint64(0)], np.cumsum(_mix(values + places.view(np.uint64) * _ODD))])
+    hashes: Hashes = (sums[ends] - sums[starts]) ^ seed ^ _LIST
+    return _with_nulls(hashes, pa.array(lengths == 0), seed)
 
 
 def _integer_bits(column: pa.Array) -> Hashes:
@@ -135,7 +161,9 @@ def _integer_bits(column: pa.Array) -> Hashes:
 
 def _float_bits(column: pa.Array) -> Hashes:
     values = column.fill_null(np.nan).to_numpy()
-    bits: Hashes = (values + 0.0).view(np.uint64)  # -0.0 + 0.0 is 0.0
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, as it will be in a tensor
+        nearest = values.astype(np.float32).astype(np.float64)
+    bits: Hashes = (nearest + 0.0).view(np.uint64)  # -0.0 + 0.0 is 0.0
     return bits
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mlproject.errors import DataError
-from mlproject.examples.sources import find_files, source_digest
+from mlproject.examples.files_source import FilesSource, find_files
+from mlproject.examples.request import IngestRequest
 
 
 def write(folder: Path, **contents: str) -> Path:
@@ -18,15 +19,15 @@ def write(folder: Path, **contents: str) -> Path:
 
 
 def digest(folder: Path) -> str:
-    return source_digest(find_files(str(folder)))
+    return FilesSource(IngestRequest(source=str(folder))).digest()
 
 
-def test_the_digest_survives_a_move_and_the_order_of_the_paths(tmp_path: Path) -> None:
+def test_the_digest_survives_a_move_and_does_not_depend_on_the_uri(tmp_path: Path) -> None:
     folder = write(tmp_path / "here", a="1", b="2")
     before = digest(folder)
     folder.rename(tmp_path / "there")
     assert digest(tmp_path / "there") == before
-    assert source_digest(reversed(find_files(str(tmp_path / "there")))) == before
+    assert FilesSource(IngestRequest(source=f"file://{tmp_path}/there")).digest() == before
 
 
 @pytest.mark.parametrize(
@@ -47,13 +48,16 @@ def test_the_digest_tells_changes(tmp_path: Path, contents: dict[str, str]) -> N
 
 
 def test_the_digest_of_a_missing_file_is_a_data_error(tmp_path: Path) -> None:
+    folder = write(tmp_path / "here", a="1")
+    source = FilesSource(IngestRequest(source=str(folder)))
+    (folder / "a.csv").unlink()
     with pytest.raises(DataError, match="No such file"):
-        source_digest([tmp_path / "gone.csv"])
+        source.digest()
 
 
 def test_globs_reach_subfolders(tmp_path: Path) -> None:
     write(tmp_path / "day=1", part="1")
     write(tmp_path / "day=2", part="2")
     files = find_files(str(tmp_path / "**" / "*.csv"))
-    assert [file.parent.name for file in files] == ["day=1", "day=2"]
+    assert [Path(file.path).parent.name for file in files] == ["day=1", "day=2"]
     assert find_files(str(tmp_path / "day=1")) == files[:1]
