@@ -4,10 +4,13 @@ PlatformError
 ├── ConfigError        project.yaml, a flag or a setting is wrong        (exit code 2)
 ├── UserModuleError    the module file is missing a function, or raised
 ├── DataError          the data cannot be read, or not be used
+│   └── DataUnavailable    a database or bucket did not answer (transient)
 ├── StorageError       the pipeline root cannot be written
 ├── BusyError          another run holds the pipeline root
 ├── TrackingError      MLflow refused what was asked of it
 │   └── TrackingUnavailable    MLflow's server or store did not answer (transient)
+├── EngineError        a pipeline failed on the engine that ran it
+│   └── EngineUnavailable      the cluster did not answer, or lost its workers (transient)
 ├── RegistryError      the registered model, version or alias is not usable
 └── ServingError       a model server did not load, answer or stop
 
@@ -91,6 +94,10 @@ class DataError(PlatformError):
     """The data cannot be read, or cannot be used for what was asked."""
 
 
+class DataUnavailable(DataError, Transient):  # noqa: N818 - reads as what it is
+    """A database, BigQuery or a bucket did not answer, or broke off."""
+
+
 class StorageError(PlatformError):
     """The pipeline root (or another place to write) cannot be written."""
 
@@ -105,6 +112,14 @@ class TrackingError(PlatformError):
 
 class TrackingUnavailable(TrackingError, Transient):  # noqa: N818 - reads as what it is
     """MLflow's tracking server or store did not answer."""
+
+
+class EngineError(PlatformError):
+    """A pipeline failed on the engine that ran it."""
+
+
+class EngineUnavailable(EngineError, Transient):  # noqa: N818 - reads as what it is
+    """The cluster did not answer, or lost its workers."""
 
 
 class RegistryError(PlatformError):

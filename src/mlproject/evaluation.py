@@ -21,8 +21,7 @@ from mlproject.errors import DataError, ServingError, closest
 from mlproject.examples.reader import read_batches
 from mlproject.metrics import OVERALL, MetricRow
 from mlproject.saved_model import OUTPUT, open_signature, raw_arrays
-from mlproject.training_data import read_columns
-from mlproject.transform import TRANSFORMED_FILE
+from mlproject.transformed import TransformedRows, open_transformed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,7 +74,7 @@ def score_examples(
     import numpy as np
 
     split_dir = examples_dir / "Split-eval"
-    labels = _read_labels(transformed_dir / "Split-eval" / TRANSFORMED_FILE, label)
+    labels = _read_labels(open_transformed(transformed_dir, "eval"), label)
     slices = dict(_read_slices(split_dir, slice_columns))  # first: it fails in no time
     scores: dict[str, np.ndarray] = {}
     done = 0
@@ -200,11 +199,11 @@ def _probabilities(outputs: dict[str, np.ndarray], model_dir: Path) -> np.ndarra
     return flat[:, 0]
 
 
-def _read_labels(file: Path, label: str) -> np.ndarray:
+def _read_labels(transformed: TransformedRows, label: str) -> np.ndarray:
     import numpy as np
 
     parts = []
-    for columns in read_columns(file):
+    for columns in transformed.columns():
         if label not in columns:
             raise DataError(
                 "Reading the labels failed",

@@ -35,7 +35,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "statistics": 1,
     "schema": 1,
     "validate": 1,
-    "transform": 1,
+    "transform": 2,
     "train": 2,
     "evaluate": 1,
     "bless": 1,
@@ -219,7 +219,11 @@ def make_plan(
         ("statistics", "schema"),
         {"policy": dict(config.validation.policy), "default": config.validation.default},
     )
-    chain.add("transform", ("ingest", "schema"), {"code": code["preprocessing_fn"]})
+    chain.add(
+        "transform",
+        ("ingest", "schema"),
+        {"code": code["preprocessing_fn"], "materialize": config.transform.materialize},
+    )
     train = config.training.model_dump(mode="json")
     chain.add("train", ("transform", "schema"), {"code": code["run_fn"], **train})
     baseline = _baseline(registry, config.name, chain.steps[-1])

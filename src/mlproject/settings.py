@@ -10,6 +10,7 @@ project.yaml holds no host, no path of a machine and no secret; these do.
 | `MLFLOW_TRACKING_URI` | MLflow's store or server | `sqlite:///<home>/mlflow.db` |
 | `MLFLOW_RUN_ID`, `MLFLOW_EXPERIMENT_ID` | set by `mlflow run`: the run to log to | none |
 | `PREFECT_API_URL` | Prefect's server | an embedded one, for the length of a run |
+| `BENISON_ENGINE`, `BENISON_BEAM_OPTIONS` | where pipelines run: `engines/settings.py` | `local` |
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlproject.engines.settings import LOCAL, EngineSettings, read_engine_settings
 from mlproject.errors import ConfigError
 
 HOME_FOLDER = ".benison"
@@ -39,6 +41,7 @@ class Settings:
         prefect_api_url: URL of a running Prefect server, or None for the embedded one.
         mlflow_run_id: Run that `mlflow run` has started for this process, or None.
         mlflow_experiment_id: That run's experiment, or None.
+        engine: Where statistics, analysis and applying run.
     """
 
     home: Path
@@ -49,6 +52,7 @@ class Settings:
     prefect_api_url: str | None
     mlflow_run_id: str | None = None
     mlflow_experiment_id: str | None = None
+    engine: EngineSettings = LOCAL
 
     @property
     def tracking_is_local(self) -> bool:
@@ -78,7 +82,8 @@ def read_settings(environ: Mapping[str, str] | None = None, cwd: Path | None = N
         cwd: Folder that relative paths and the search for a home start from.
 
     Raises:
-        ConfigError: A root is a URI of a scheme that this machine cannot write.
+        ConfigError: A root is a URI of a scheme that this machine cannot write, or the engine's
+            settings contradict themselves.
     """
     env = os.environ if environ is None else environ
     here = (cwd or Path.cwd()).resolve()
@@ -87,15 +92,17 @@ def read_settings(environ: Mapping[str, str] | None = None, cwd: Path | None = N
     tracking_uri = env.get("MLFLOW_TRACKING_URI") or own_store
     # Version numbers of another registry must not meet under one base path.
     serving = "serving" if tracking_uri == own_store else f"serving-{store_id(tracking_uri)}"
+    pipeline_root = _local(env, "BENISON_PIPELINE_ROOT", here, home / "pipeline")
     return Settings(
         home=home,
-        pipeline_root=_local(env, "BENISON_PIPELINE_ROOT", here, home / "pipeline"),
+        pipeline_root=pipeline_root,
         serving_root=_local(env, "BENISON_SERVING_ROOT", here, home / serving),
         tracking_uri=tracking_uri,
         artifact_root=home / "mlartifacts",
         prefect_api_url=env.get("PREFECT_API_URL") or None,
         mlflow_run_id=env.get("MLFLOW_RUN_ID") or None,
         mlflow_experiment_id=env.get("MLFLOW_EXPERIMENT_ID") or None,
+        engine=read_engine_settings(env, str(pipeline_root / "engine-temp")),
     )
 
 

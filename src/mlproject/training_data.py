@@ -1,24 +1,21 @@
-"""Transformed rows as tensors: columns of Parquet straight into a `tf.data.Dataset`.
+"""Transformed rows as tensors: columns straight into a `tf.data.Dataset`.
 
-No row is parsed: a row group becomes NumPy arrays, and batches are slices of them.
+No row is parsed: a piece of the split is NumPy arrays, and batches are slices of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlproject.errors import DataError, closest
-from mlproject.transform import TRANSFORMED_FILE
+from mlproject.transformed import TransformedRows, open_transformed
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     import tensorflow as tf
-
-READ_ROWS = 262_144
 
 
 class DataAccessor:
@@ -34,16 +31,15 @@ class DataAccessor:
         self._dir = transformed_dir
         self._label = label
         self._seed = seed
+        self._splits: dict[str, TransformedRows] = {}
 
     def row_count(self, split: str) -> int:
         """Number of rows of a split."""
-        import pyarrow.parquet as pq
-
-        return int(pq.read_metadata(self._file(split)).num_rows)
+        return sum(self._rows(split).piece_rows)
 
     def files(self, split: str) -> tuple[str, ...]:
-        """The Parquet files of a split."""
-        return (str(self._file(split)),)
+        """The Parquet files of a split; none where the rows are transformed on the fly."""
+        return self._rows(split).files
 
     def check_label(self) -> None:
         """Checks that the label is a column.
@@ -51,7 +47,7 @@ class DataAccessor:
         Raises:
             DataError: It is not; the closest column is named.
         """
-        self._columns_of(self._file("train"))
+        self._first_row(self._rows("train"))
 
     def tf_dataset(
         self, split: str, batch_size: int, *, shuffle: bool = False, repeat: bool = False
@@ -75,8 +71,8 @@ class DataAccessor:
         """
         import tensorflow as tf
 
-        file = self._file(split)
-        arrays = self._columns_of(file)
+        transformed = self._rows(split)
+        arrays = self._first_row(transformed)
         names = [n for n in arrays if n != self._label]
         spec = tuple(
             tf.TensorSpec((None, *arrays[n].shape[1:]), tf.as_dtype(arrays[n].dtype))
@@ -86,7 +82,7 @@ class DataAccessor:
 
         def batches() -> Iterator[tuple[np.ndarray, ...]]:
             rng = np.random.default_rng((self._seed, next(epochs))) if shuffle else None
-            for columns in read_columns(file, rng=rng):
+            for columns in transformed.columns(rng):
                 rows = len(columns[self._label])
                 order = rng.permutation(rows) if rng is not None else None
                 if order is not None:
@@ -100,13 +96,12 @@ class DataAccessor:
         if repeat:
             dataset = dataset.repeat()
         else:
-            steps = sum(-(-rows // batch_size) for rows in piece_rows(file))
+            steps = sum(-(-rows // batch_size) for rows in transformed.piece_rows)
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
         return dataset.prefetch(tf.data.AUTOTUNE)
 
-    def _columns_of(self, file: Path) -> dict[str, np.ndarray]:
-        """The first row of a file, which tells names, types and shapes."""
-        arrays = next(read_columns(file, limit=1))
+    def _first_row(self, transformed: TransformedRows) -> dict[str, np.ndarray]:
+        arrays = transformed.first()
         if self._label not in arrays:
             raise DataError(
                 "Reading the training rows failed",
@@ -116,78 +111,7 @@ class DataAccessor:
             )
         return arrays
 
-    def _file(self, split: str) -> Path:
-        file = self._dir / f"Split-{split}" / TRANSFORMED_FILE
-        if not file.exists():
-            there = [p.name.removeprefix("Split-") for p in self._dir.glob("Split-*")]
-            raise DataError(
-                "Reading the training rows failed",
-                received=f"split '{split}'",
-                expected=closest(split, there),
-            )
-        return file
-
-
-def piece_rows(file: Path) -> list[int]:
-    """Rows of each piece that `read_columns` yields for a file."""
-    import pyarrow.parquet as pq
-
-    metadata = pq.read_metadata(file)
-    return [sum(metadata.row_group(g).num_rows for g in piece) for piece in _pieces(metadata)]
-
-
-def read_columns(
-    file: Path, limit: int | None = None, rng: np.random.Generator | None = None
-) -> Iterator[dict[str, np.ndarray]]:
-    """Reads a transformed Parquet file in pieces of some 262,144 rows.
-
-    Args:
-        file: The file.
-        limit: Read no more than this many rows, in one piece.
-        rng: Shuffles the order of the pieces.
-
-    Yields:
-        Column name -> array `[rows]` or `[rows, k]`.
-    """
-    import pyarrow.parquet as pq
-
-    parquet = pq.ParquetFile(file)
-    if limit is not None:
-        for batch in parquet.iter_batches(batch_size=limit):
-            yield _to_numpy(batch)
-            return
-    pieces = _pieces(parquet.metadata)
-    order = rng.permutation(len(pieces)) if rng is not None else range(len(pieces))
-    for index in order:
-        yield _to_numpy(parquet.read_row_groups(pieces[index]).combine_chunks())
-
-
-def _pieces(metadata: Any) -> list[list[int]]:
-    """Row groups, joined in file order to pieces of up to READ_ROWS rows."""
-    pieces: list[list[int]] = []
-    rows = READ_ROWS + 1
-    for group in range(metadata.num_row_groups):
-        size = metadata.row_group(group).num_rows
-        if rows + size > READ_ROWS:
-            pieces.append([])
-            rows = 0
-        pieces[-1].append(group)
-        rows += size
-    return pieces
-
-
-def _to_numpy(table: pa.Table | pa.RecordBatch) -> dict[str, np.ndarray]:
-    import pyarrow as pa
-
-    arrays = {}
-    for name in table.schema.names:
-        column = table.column(name)
-        column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        if isinstance(column, pa.ChunkedArray):  # pyarrow keeps a ChunkedArray of one chunk
-            column = column.chunk(0) if column.num_chunks else pa.array([], column.type)
-        if pa.types.is_fixed_size_list(column.type):
-            flat = column.flatten().to_numpy(zero_copy_only=False)
-            arrays[name] = flat.reshape(len(column), column.type.list_size)
-        else:
-            arrays[name] = column.to_numpy(zero_copy_only=False)
-    return arrays
+    def _rows(self, split: str) -> TransformedRows:
+        if split not in self._splits:
+            self._splits[split] = open_transformed(self._dir, split)
+        return self._splits[split]

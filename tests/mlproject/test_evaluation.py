@@ -25,8 +25,8 @@ from mlproject.evaluation import (
 )
 from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, MetricRow
 from mlproject.training import MODEL_FOLDER
-from mlproject.training_data import read_columns
 from mlproject.transform import TRANSFORMED_FILE
+from mlproject.transformed import Materialized
 
 X = [-2.0, 1.0, 0.5, -1.0, 3.0, -0.5, 2.0]
 LABELS = [0, 1, 0, 0, 1, 1, 1]
@@ -186,7 +186,7 @@ def test_the_taxi_model_is_judged_by_what_it_serves(
     slices = ("payment_type", "trip_start_hour", "company")
     scored = score_examples(taxi_examples, taxi_transformed, "big_tipper", models, slices)
     rows = compute_metrics(scored, 50)
-    columns = next(read_columns(taxi_transformed / "Split-eval" / TRANSFORMED_FILE))
+    columns = next(Materialized([taxi_transformed / "Split-eval" / TRANSFORMED_FILE]).columns())
     labels = columns.pop("big_tipper")
     predicted = np.asarray(taxi_trained.model(columns, training=False)).ravel()
     assert rows[0].auc == pytest.approx(roc_auc_score(labels, predicted), abs=1e-4)

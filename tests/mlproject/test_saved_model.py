@@ -25,7 +25,6 @@ from mlproject.saved_model import (
 )
 from mlproject.schema import parse_schema, serving_features, set_environments
 from mlproject.training import MODEL_FOLDER
-from mlproject.training_data import read_columns
 from mlproject.transform import (
     GRAPH_FOLDER,
     TRANSFORMED_FILE,
@@ -33,6 +32,7 @@ from mlproject.transform import (
     analyze_examples,
     transform_examples,
 )
+from mlproject.transformed import Materialized
 
 LABEL = "big_tipper"
 SCHEMA = """
@@ -84,7 +84,7 @@ class Small:
         return out
 
     def features(self, *names: str) -> dict[str, np.ndarray]:
-        columns = next(read_columns(self.folder / "out" / TRANSFORMED_FILE))
+        columns = next(Materialized([self.folder / "out" / TRANSFORMED_FILE]).columns())
         return {name: columns[name] for name in names}
 
 
@@ -148,7 +148,7 @@ def scored(*tensors: Any) -> Any:
 def test_what_is_served_is_what_was_trained(
     taxi_trained: Any, taxi_transformed: Path, served: np.ndarray
 ) -> None:
-    columns = next(read_columns(taxi_transformed / "Split-eval" / TRANSFORMED_FILE))
+    columns = next(Materialized([taxi_transformed / "Split-eval" / TRANSFORMED_FILE]).columns())
     del columns[LABEL]
     wanted = np.asarray(taxi_trained.model(columns, training=False))
     assert served.shape == wanted.shape == (len(columns["fare_xf"]), 1)
@@ -171,7 +171,7 @@ def test_the_served_features_are_those_of_the_transform(
     """With the missing values of the eval split, of every type, given by their stand-ins."""
     for name in ("company", "dropoff_community_area", "dropoff_latitude"):
         assert raw_rows.column(raw_rows.schema.get_field_index(name)).null_count > 0
-    columns = next(read_columns(taxi_transformed / "Split-eval" / TRANSFORMED_FILE))
+    columns = next(Materialized([taxi_transformed / "Split-eval" / TRANSFORMED_FILE]).columns())
     del columns[LABEL]
     with open_signature(taxi_trained.folder / MODEL_FOLDER, "transform_features") as transform:
         features = transform(raw_arrays(raw_rows, transform.input_names))  # type: ignore[attr-defined]

@@ -106,7 +106,7 @@ def test_code_that_changed_since_the_plan_is_refused(folder: Path) -> None:
     def change(project: Path) -> None:
         (project / "taxi.py").write_text(MODULE.replace("SIZE = 8", "SIZE = 9"))
 
-    from mlproject import steps
+    from mlproject.steps.planned import load_planned_module
 
     settings = read_settings({}, folder.parent)
     store = ArtifactStore(settings.pipeline_root)
@@ -120,8 +120,8 @@ def test_code_that_changed_since_the_plan_is_refused(folder: Path) -> None:
         out_dir=folder,
         pipeline_run_id="run",
     )
-    assert steps._load_planned_module(context, "run_fn").SIZE == 8
+    assert load_planned_module(context, "run_fn").SIZE == 8
     change(folder)
-    assert steps._load_planned_module(context, "preprocessing_fn")  # it does not reach SIZE
+    assert load_planned_module(context, "preprocessing_fn")  # it does not reach SIZE
     with pytest.raises(DataError, match="The module file changed"):
-        steps._load_planned_module(context, "run_fn")
+        load_planned_module(context, "run_fn")

@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from mlproject import training_data
+from mlproject import transformed as transformed_rows
 from mlproject.errors import DataError
-from mlproject.training_data import DataAccessor, piece_rows, read_columns
+from mlproject.training_data import DataAccessor
 from mlproject.transform import TRANSFORMED_FILE
+from mlproject.transformed import Materialized
 
 ROWS = 23
 
@@ -91,7 +92,7 @@ def test_the_taxi_rows_come_as_they_were_written(taxi_transformed: Path) -> None
 def test_the_cardinality_is_the_number_of_batches(
     read_rows: int, batch_size: int, transformed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_data, "READ_ROWS", read_rows)
+    monkeypatch.setattr(transformed_rows, "READ_ROWS", read_rows)
     dataset = accessor(transformed).tf_dataset("train", batch_size, shuffle=True)
     batches = collect(dataset)
     assert dataset.cardinality().numpy() == len(batches)
@@ -102,10 +103,10 @@ def test_the_cardinality_is_the_number_of_batches(
 def test_row_groups_are_read_in_pieces(
     read_rows: int, pieces: int, transformed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_data, "READ_ROWS", read_rows)
+    monkeypatch.setattr(transformed_rows, "READ_ROWS", read_rows)
     file = transformed / "Split-train" / TRANSFORMED_FILE
-    read = [columns["row"].tolist() for columns in read_columns(file)]
-    assert [len(rows) for rows in read] == piece_rows(file)
+    read = [columns["row"].tolist() for columns in Materialized([file]).columns()]
+    assert [len(rows) for rows in read] == Materialized([file]).piece_rows
     assert len(read) == pieces
     assert [row for rows in read for row in rows] == list(range(ROWS))
 
@@ -114,7 +115,7 @@ def test_row_groups_are_read_in_pieces(
 def test_a_shuffle_is_a_permutation_that_the_seed_alone_decides(
     read_rows: int, transformed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_data, "READ_ROWS", read_rows)
+    monkeypatch.setattr(transformed_rows, "READ_ROWS", read_rows)
 
     def epochs(seed: int) -> list[list[int]]:
         dataset = accessor(transformed, seed).tf_dataset("train", 5, shuffle=True)

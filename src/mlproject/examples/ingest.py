@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +38,25 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class ExamplesFile:
+    """One file of the Examples: a split, or one span of it.
+
+    Attributes:
+        split: The split.
+        name: The file's name in the split's folder.
+        span: The span, or None where the source has none.
+        rows: Its rows, at least one.
+        digest: SHA-256 of the columns and of the rows' content in order.
+    """
+
+    split: str
+    name: str
+    span: Span | None
+    rows: int
+    digest: str
+
+
+@dataclass(frozen=True)
 class Examples:
     """Rows ready for every later step, by split.
 
@@ -62,7 +81,7 @@ class Examples:
         split_digests: Split name and SHA-256 of its content (columns, and rows in order); the
             same for the same rows, however the source or the Parquet file encodes them.
         spans: The spans, in rising order; empty where the source has none.
-        span_rows: Split name and its rows in each span.
+        files: What was written; nothing of a span that gave a split no row.
         skipped: Files that were passed over.
     """
 
@@ -71,7 +90,7 @@ class Examples:
     source_digest: str
     split_digests: tuple[tuple[str, str], ...]
     spans: tuple[Span, ...] = ()
-    span_rows: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    files: tuple[ExamplesFile, ...] = ()
     skipped: Skipped = Skipped()
 
 
@@ -111,14 +130,13 @@ def ingest(
     written = _write(request, reader, out_dir, on_rows or _ignore)
     source.check_unchanged()
     names = request.split_names
-    rows = {n: tuple(part.rows for part in written[n].values()) for n in names}
     return Examples(
         columns=_stored_columns(reader.columns, request),
-        splits=tuple((name, sum(rows[name])) for name in names),
+        splits=tuple((n, sum(p.rows for p in written[n].values())) for n in names),
         source_digest=digest,
         split_digests=tuple((name, _digest_of(written[name])) for name in names),
         spans=source.spans,
-        span_rows=tuple(rows.items()) if source.spans else (),
+        files=tuple(_files(names, written)),
         skipped=Skipped(len(skipped), tuple(sorted(skipped.items())[:MAX_NAMED_FILES])),
     )
 
@@ -177,6 +195,16 @@ def _with_part(reader: Reader, request: IngestRequest) -> Iterator[tuple[Part, p
 
 def _stored_columns(columns: Columns, request: IngestRequest) -> Columns:
     return (*columns, (request.span_column, "int")) if request.span_column else columns
+
+
+def _files(
+    names: Sequence[str], written: Mapping[str, Mapping[Span | None, WrittenPart]]
+) -> Iterator[ExamplesFile]:
+    from mlproject.examples.split_writer import examples_file
+
+    for name in names:
+        for span, part in written[name].items():
+            yield ExamplesFile(name, examples_file(span), span, part.rows, part.digest)
 
 
 def _digest_of(parts: Mapping[Span | None, WrittenPart]) -> str:

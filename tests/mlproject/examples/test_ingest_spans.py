@@ -39,10 +39,12 @@ def test_a_window_is_ingested_at_once_and_each_row_keeps_its_span(tmp_path: Path
     assert examples.columns[-1] == ("span", "int")
     assert ids(tmp_path / "out", 9) == set(range(900, 950))
     assert ids(tmp_path / "out", 10) == set(range(1000, 1050))
-    for split, by_span in examples.span_rows:
-        assert sum(by_span) == dict(examples.splits)[split]
-        table = pq.read_table(tmp_path / "out" / f"Split-{split}" / "span-0000000009.parquet")
-        assert set(table["span"].to_pylist()) == {9}
+    for file in examples.files:
+        assert file.span is not None
+        table = pq.read_table(tmp_path / "out" / f"Split-{file.split}" / file.name)
+        assert table["span"].to_pylist() == [file.span.number] * file.rows
+    for split, rows in examples.splits:
+        assert sum(file.rows for file in examples.files if file.split == split) == rows
 
 
 def test_a_row_keeps_its_split_when_the_window_moves(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Engines: which Beam runner a pipeline goes to, and Beam's bundles on Dask."""

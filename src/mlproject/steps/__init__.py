@@ -1,0 +1,25 @@
+"""The steps from raw data to a registered model: configuration and inputs to one call each."""
+
+from collections.abc import Mapping
+
+from mlproject.execution import StepFunction
+from mlproject.steps.data import (
+    run_ingest,
+    run_schema,
+    run_statistics,
+    run_transform,
+    run_validate,
+)
+from mlproject.steps.model import run_bless, run_evaluate, run_register, run_train
+
+FUNCTIONS: Mapping[str, StepFunction] = {
+    "ingest": run_ingest,
+    "statistics": run_statistics,
+    "schema": run_schema,
+    "validate": run_validate,
+    "transform": run_transform,
+    "train": run_train,
+    "evaluate": run_evaluate,
+    "bless": run_bless,
+    "register": run_register,
+}

@@ -1,0 +1,28 @@
+"""What a step reads must be what the run was planned with."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from mlproject.errors import DataError
+from mlproject.execution import StepContext
+from mlproject.reach import reach_digest
+from mlproject.user_module import load_module, read_module
+
+
+def load_planned_module(ctx: StepContext, function: str) -> ModuleType:
+    """The module file, if a function of it still reaches the code that was planned with."""
+    source = read_module(ctx.project.module_path)
+    now = reach_digest(source, (function,))
+    must_be_planned("module file", now, ctx.plan.code_digests[function])
+    return load_module(source)
+
+
+def must_be_planned(what: str, now: str, planned: str | None) -> None:
+    """Refuses what changed since the plan: it must not be published under the old fingerprint."""
+    if now != planned:
+        raise DataError(
+            f"The {what} changed while the run was going on",
+            received=f"digest {now[:12]}, and {(planned or '')[:12]} when the run was planned",
+            next_step="run again: what is finished and unchanged is kept",
+        )
