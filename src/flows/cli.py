@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Sequence
 from itertools import zip_longest
 
+from flows import examples_command, schema_command
 from mlproject.errors import PlatformError
 
 BROKEN_PIPE, INTERRUPTED = 1, 130
@@ -132,6 +133,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--url", default="http://127.0.0.1:8501", help="the model server (default port 8501)"
     )
 
+    examples_command.add_parser(commands)
+    schema_command.add_parser(commands)
+
     ui = commands.add_parser("ui", help="run the MLflow and Prefect servers and their pages")
     ui.set_defaults(run="flows.ui_command:ui")
     ui.add_argument("--mlflow-port", type=int, default=5000)
@@ -163,6 +167,11 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="PATH",
         help="where the rows are, instead of what project.yaml says; SPLIT=PATH for each split",
+    )
+    parser.add_argument(
+        "--span",
+        default="",
+        help="the newest span to take: its number, or a date as YYYY-MM-DD (default: the newest)",
     )
     parser.add_argument(
         "--force",

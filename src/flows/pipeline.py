@@ -29,16 +29,18 @@ class Request:
         data: Overrides of where the rows are (`PATH`, or `SPLIT=PATH` for each split).
         force: Run every step.
         from_step: Run this step and all after it; empty for none.
+        span: The newest span to take, instead of what project.yaml says; empty for that.
     """
 
     project: str
     data: tuple[str, ...] = ()
     force: bool = False
     from_step: str = ""
+    span: str = ""
 
     def load(self) -> Project:
         """The project it names."""
-        return load_project(Path(self.project), self.data)
+        return load_project(Path(self.project), self.data, self.span)
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,9 @@ def check(args: argparse.Namespace) -> int:
 
 
 def _request(args: argparse.Namespace, from_step: str) -> Request:
-    return Request(args.project, tuple(d for d in args.data if d), args.force, from_step)
+    return Request(
+        args.project, tuple(d for d in args.data if d), args.force, from_step, args.span
+    )
 
 
 def _run_flow(request: Request, opened: Opened) -> dict[str, Any]:

@@ -26,7 +26,11 @@ def project_name() -> str:
 
 @flow(name="training", flow_run_name=project_name, persist_result=False, log_prints=False)
 def training(
-    project: str, data: list[str] | None = None, force: bool = False, from_step: str = ""
+    project: str,
+    data: list[str] | None = None,
+    force: bool = False,
+    from_step: str = "",
+    span: str = "",
 ) -> Any:
     """Runs a project's pipeline.
 
@@ -36,8 +40,9 @@ def training(
             each split.
         force: Run every step, cached or not.
         from_step: Run this step and all after it.
+        span: The newest span to take (a number, or a date as YYYY-MM-DD), for a backfill.
     """
-    request = Request(project, tuple(data or ()), force, from_step)
+    request = Request(project, tuple(data or ()), force, from_step, span)
     with open_run(request) as run:
         outcome = walk(run, run_as_task)
     return Completed(
@@ -65,6 +70,7 @@ def run_training(request: Request) -> dict[str, Any]:
             list(request.data),
             request.force,
             request.from_step,
+            request.span,
             return_state=True,
         )
     finally:

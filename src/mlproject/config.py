@@ -50,13 +50,14 @@ class Project(BaseModel):
         return path if "://" in path else str(self.folder / path)
 
 
-def load_project(folder: Path, data: tuple[str, ...] = ()) -> Project:
+def load_project(folder: Path, data: tuple[str, ...] = (), span: str = "") -> Project:
     """Reads and validates a project's folder.
 
     Args:
         folder: The project's folder, or its `project.yaml`.
         data: Overrides of where the rows are, from the command line: one `PATH`, or
             `SPLIT=PATH` for each split. Relative to the working directory.
+        span: Override of the newest span to take; empty for none.
 
     Returns:
         The project, frozen.
@@ -68,6 +69,9 @@ def load_project(folder: Path, data: tuple[str, ...] = ()) -> Project:
     config = parse_config(_read_text(file), str(file))
     if data:
         config = _override_data(config, data)
+    if span:
+        section = config.data.model_copy(update={"span": span})
+        config = config.model_copy(update={"data": section})
     return Project(folder=file.parent.resolve(), config=config)
 
 
