@@ -14,8 +14,9 @@ from flows.pipeline import Opened, Request, cached_outcome, open_request, open_r
 from flows.prefect_server import prefect_api
 from mlproject.anomalies import check_policy
 from mlproject.outcome import EXIT_CODES
-from mlproject.plan import check_step_name, ingest_request
+from mlproject.plan import check_step_name
 from mlproject.progress import Event, emit, listening
+from mlproject.project_data import ingest_request
 from mlproject.schema import read_schema, set_environments
 from mlproject.settings import read_settings
 from mlproject.user_module import check_contract, read_module
@@ -105,9 +106,7 @@ def check(args: argparse.Namespace) -> int:
 
 
 def _request(args: argparse.Namespace, from_step: str) -> Request:
-    return Request(
-        args.project, tuple(d for d in args.data if d), args.force, from_step, args.span
-    )
+    return Request(args.project, tuple(d for d in args.data if d), args.force, from_step, args.span)
 
 
 def _run_flow(request: Request, opened: Opened) -> dict[str, Any]:

@@ -116,6 +116,14 @@ class ArtifactStore:
                 next_step=f"remove the folder {folder} and run again",
             ) from err
 
+    def published(self, step: str) -> Iterator[Artifact]:
+        """Every published artifact of a step, in no order."""
+        for manifest in self.root.glob(f"{step}/*/{MANIFEST}"):
+            if not manifest.parent.name.startswith("."):
+                found = self.find(step, manifest.parent.name)
+                if found is not None:
+                    yield found
+
     @contextmanager
     def write_aside(self, step: str) -> Iterator[Path]:
         """A folder to write an artifact in; removed unless `publish` renames it.

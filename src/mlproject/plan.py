@@ -16,25 +16,21 @@ from mlproject.artifacts import Artifact, ArtifactStore, fingerprint
 from mlproject.config import Project
 from mlproject.errors import ConfigError, closest
 from mlproject.examples.request import (
-    BigQueryQuery,
-    DatabaseQuery,
-    ImageOptions,
-    IngestRequest,
     check_request,
 )
 from mlproject.examples.sources import find_source
-from mlproject.examples.spans import Span, Window
-from mlproject.examples.split_rules import ByTime, ByValue
+from mlproject.examples.spans import Span
+from mlproject.project_data import ingest_request, serving_request
 from mlproject.reach import reach_digest
 from mlproject.registry import BASELINE_TAG, TRAIN_RUN_TAG, VersionInfo
-from mlproject.user_module import check_contract, read_module
+from mlproject.user_module import check_contract, functions_of, read_module
 
 # Raised when a step would make something else of the same inputs.
 STEP_VERSIONS: Mapping[str, int] = {
     "ingest": 2,
-    "statistics": 1,
+    "statistics": 2,
     "schema": 1,
-    "validate": 1,
+    "validate": 2,
     "transform": 2,
     "train": 2,
     "evaluate": 1,
@@ -44,6 +40,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "serve": 1,
 }
 STEPS = tuple(STEP_VERSIONS)
+USER_FUNCTIONS = ("preprocessing_fn", "run_fn", "stats_options_updater_fn")
 ONLY_IF_BLESSED = ("register", "export", "serve")
 
 
@@ -90,6 +87,9 @@ class Plan:
         code_digests: Function of the module file -> hash of the code it reaches.
         schema_digest: Hash of the reviewed schema file, if there is one.
         baseline: The champion that the candidate is compared with, or None.
+        serving_digest: Hash of the rows seen at serving, if project.yaml names some.
+        previous: Statistics of an earlier span that drift is measured from, where the window
+            itself has none; or None.
     """
 
     project: Project
@@ -101,6 +101,8 @@ class Plan:
     code_digests: Mapping[str, str]
     schema_digest: str | None
     baseline: VersionInfo | None
+    serving_digest: str | None = None
+    previous: Artifact | None = None
 
     def step(self, name: str) -> PlannedStep:
         """The planned step of a name.
@@ -120,53 +122,6 @@ def check_step_name(name: str) -> None:
     """
     if name not in STEPS:
         raise ConfigError("Looking for a step failed", received=name, expected=closest(name, STEPS))
-
-
-def ingest_request(project: Project) -> IngestRequest:
-    """The ingest that a project asks for; types of a reviewed schema stand where it has them."""
-    data = project.config.data
-    sources = project.source_paths()
-    images = data.images
-    by = data.split_by
-    rule: ByValue | ByTime | None = None
-    if by is not None:
-        rule = (
-            ByTime(by.column, by.ends()) if by.before else ByValue(by.column, by.texts(), by.rest)
-        )
-    return IngestRequest(
-        source=sources.get(None),
-        split_sources=tuple((n, p) for n, p in sources.items() if n is not None),
-        database=_database(project),
-        format=data.format,
-        shares=tuple(data.splits.items()),
-        split_key=data.split_key,
-        split_by=rule,
-        window=Window(data.window, data.span),
-        span_column=data.span_column,
-        delimiter=data.delimiter,
-        null_values=data.null_values,
-        column_types=tuple(sorted(data.column_types.items())),
-        type_hints=_schema_types(project.schema_path),
-        images=ImageOptions(images.height, images.width, images.channels, images.keep),
-        on_bad_file=images.on_bad_file,
-    )
-
-
-def _database(project: Project) -> DatabaseQuery | BigQueryQuery | None:
-    sql, big = project.config.data.sql, project.config.data.bigquery
-    if sql is not None:
-        return DatabaseQuery(
-            connection_env=sql.connection_env,
-            file=project.located(sql.file) if sql.file else "",
-            table=sql.table,
-            query=sql.query,
-            parameters=tuple(sql.parameters.items()),
-            key=sql.key,
-            version_query=sql.version_query,
-        )
-    if big is not None:
-        return BigQueryQuery(big.table, big.query, tuple(big.parameters.items()), big.location)
-    return None
 
 
 def make_plan(
@@ -201,14 +156,25 @@ def make_plan(
     check_contract(source)
     request = ingest_request(project)
     check_request(request)
+    config = project.config
     data = find_source(request)
     digest = data.digest()
-    config = project.config
     reviewed = file_digest(project.schema_path) if project.schema_path else None
-    code = {name: reach_digest(source, (name,)) for name in ("preprocessing_fn", "run_fn")}
+    code = {name: reach_digest(source, (name,)) for name in functions_of(source, USER_FUNCTIONS)}
+    serving = serving_request(project)
+    serving_digest = find_source(serving).digest() if serving else None
+    previous = _previous_statistics(store, config.name, data.spans)
     chain = _Chain(store, force, from_step)
     chain.add("ingest", (), {"source": digest, **request.fingerprint_parts()})
-    chain.add("statistics", ("ingest",), {})
+    chain.add(
+        "statistics",
+        ("ingest",),
+        {
+            **config.statistics.model_dump(mode="json"),
+            "code": code.get("stats_options_updater_fn"),
+            "serving": serving_digest,
+        },
+    )
     chain.add(
         "schema",
         () if reviewed else ("statistics",),
@@ -216,8 +182,11 @@ def make_plan(
     )
     chain.add(
         "validate",
-        ("statistics", "schema"),
-        {"policy": dict(config.validation.policy), "default": config.validation.default},
+        ("ingest", "statistics", "schema"),
+        {
+            **config.validation.model_dump(mode="json", exclude={"serving_path"}),
+            "previous": [previous.fingerprint, previous.made_by] if previous else None,
+        },
     )
     chain.add(
         "transform",
@@ -256,6 +225,8 @@ def make_plan(
         code_digests=code,
         schema_digest=reviewed,
         baseline=baseline,
+        serving_digest=serving_digest,
+        previous=previous,
     )
 
 
@@ -306,16 +277,20 @@ def _baseline(registry: Champions, name: str, train: PlannedStep) -> VersionInfo
     return registry.version(name, int(before)) if before else None
 
 
-def _schema_types(path: Path | None) -> tuple[tuple[str, str], ...]:
-    if path is None:
-        return ()
-    from mlproject.schema import read_schema
-
-    names = {"INT": "int", "FLOAT": "float", "BYTES": "string"}
-    schema = read_schema(path)
-    types = ((f.name, type(f).DESCRIPTOR.fields_by_name["type"], f.type) for f in schema.feature)
-    named = ((n, d.enum_type.values_by_number[t].name) for n, d, t in types)
-    return tuple((name, names[kind]) for name, kind in named if kind in names)
+def _previous_statistics(
+    store: ArtifactStore, project: str, spans: tuple[Span, ...]
+) -> Artifact | None:
+    """The published statistics of the newest span before a window of one."""
+    if len(spans) != 1:
+        return None
+    earlier = [
+        artifact
+        for artifact in store.published("statistics")
+        if artifact.value.get("project") == project
+        and artifact.value.get("spans")
+        and artifact.value["spans"][-1] < spans[0].number
+    ]
+    return max(earlier, key=lambda a: (a.value["spans"][-1], a.fingerprint), default=None)
 
 
 def file_digest(path: Path) -> str:

@@ -109,6 +109,12 @@ def check_contract(source: ModuleSource) -> None:
             )
 
 
+def functions_of(source: ModuleSource, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of some functions that the module file defines at its top level."""
+    there = {n.name for n in source.tree.body if isinstance(n, ast.FunctionDef)}
+    return tuple(name for name in names if name in there)
+
+
 def load_module(source: ModuleSource) -> ModuleType:
     """Runs the module file, with its folder importable.
 

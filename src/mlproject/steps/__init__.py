@@ -3,14 +3,10 @@
 from collections.abc import Mapping
 
 from mlproject.execution import StepFunction
-from mlproject.steps.data import (
-    run_ingest,
-    run_schema,
-    run_statistics,
-    run_transform,
-    run_validate,
-)
+from mlproject.steps.checks import run_schema, run_validate
+from mlproject.steps.data import run_ingest, run_statistics
 from mlproject.steps.model import run_bless, run_evaluate, run_register, run_train
+from mlproject.steps.transform import run_transform
 
 FUNCTIONS: Mapping[str, StepFunction] = {
     "ingest": run_ingest,

@@ -26,3 +26,8 @@ def must_be_planned(what: str, now: str, planned: str | None) -> None:
             received=f"digest {now[:12]}, and {(planned or '')[:12]} when the run was planned",
             next_step="run again: what is finished and unchanged is kept",
         )
+
+
+def splits_of(ctx: StepContext) -> list[str]:
+    """The splits of the Examples."""
+    return list(ctx.inputs["ingest"].value["splits"])
