@@ -54,16 +54,21 @@ LOCKED = {
 }
 DIRECT = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
 OVERRIDES: list[str] = PROJECT["tool"]["uv"]["override-dependencies"]
-DEV = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["dev"]]
+EXTRAS = {
+    extra: [Requirement(line) for line in lines]
+    for extra, lines in PROJECT["project"]["optional-dependencies"].items()
+}
+OPTIONAL = [requirement for requirements in EXTRAS.values() for requirement in requirements]
+OF_THE_SOURCE = [*DIRECT, *EXTRAS["bigquery"], *EXTRAS["dask"]]
 
 
-@pytest.mark.parametrize("requirement", [*DIRECT, *DEV], ids=lambda requirement: requirement.name)
+@pytest.mark.parametrize("requirement", [*DIRECT, *OPTIONAL], ids=lambda requirement: requirement.name)
 def test_a_direct_dependency_is_locked_within_its_bounds(requirement: Requirement) -> None:
     locked = LOCKED[canonicalize_name(requirement.name)]
     assert requirement.specifier.contains(locked, prereleases=True)
 
 
-def test_what_the_source_imports_is_a_direct_dependency() -> None:
+def test_what_the_source_imports_is_a_direct_or_an_optional_dependency() -> None:
     trees = (ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "src").rglob("*.py"))
     imported: set[str] = set()
     for node in (node for tree in trees for node in ast.walk(tree)):
@@ -73,7 +78,7 @@ def test_what_the_source_imports_is_a_direct_dependency() -> None:
             imported.add(node.module.split(".")[0])
     ours = {path.name for path in (ROOT / "src").iterdir()}
     providers = importlib.metadata.packages_distributions()
-    direct = {canonicalize_name(requirement.name) for requirement in DIRECT}
+    direct = {canonicalize_name(requirement.name) for requirement in OF_THE_SOURCE}
     undeclared = {
         module
         for module in imported - ours - sys.stdlib_module_names
@@ -189,7 +194,7 @@ def test_what_the_environment_files_pin_is_what_the_lock_pins() -> None:
 def test_the_dependency_page_gives_a_reason_for_each_direct_dependency() -> None:
     rows = re.findall(r"^\| `([^`]+)` \| ([^|]+) \|$", read("docs/dependencies.md"), re.MULTILINE)
     assert sorted(name for name, _ in rows) == sorted(
-        requirement.name for requirement in [*DIRECT, *DEV]
+        requirement.name for requirement in [*DIRECT, *OPTIONAL]
     )
     assert all(reason.strip() for _, reason in rows)
 
@@ -256,7 +261,8 @@ def in_root(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_pipeline_runs_the_taxi_example_by_default(mlproject: Project, tmp_path: Path) -> None:
     arguments, python_path = parameters_seen(mlproject, "main", {}, tmp_path)
     taxi = str(ROOT / "examples" / "taxi")
-    assert arguments == ["-m", "flows.cli", "train", taxi, "--data=", "--force=false", "--from="]
+    options = ["--data=", "--force=false", "--from=", "--span="]
+    assert arguments == ["-m", "flows.cli", "train", taxi, *options]
     assert python_path == str(ROOT / "src")
 
 
@@ -267,7 +273,8 @@ def test_an_entry_point_runs_the_step_of_its_name(
 ) -> None:
     arguments, _ = parameters_seen(mlproject, step, {"force": "true"}, tmp_path)
     taxi = str(ROOT / "examples" / "taxi")
-    assert arguments == ["-m", "flows.cli", "step", step, taxi, "--data=", "--force=true"]
+    options = ["--data=", "--force=true", "--span="]
+    assert arguments == ["-m", "flows.cli", "step", step, taxi, *options]
 
 
 @pytest.mark.usefixtures("in_root")
@@ -282,9 +289,10 @@ def test_a_value_reaches_the_pipeline_as_it_was_given(
 ) -> None:
     folder = tmp_path / "my project"
     folder.mkdir()
-    given = {"project": str(folder), "data": data, "from": "train"}
+    given = {"project": str(folder), "data": data, "from": "train", "span": "2026-03-01"}
     arguments, _ = parameters_seen(mlproject, "main", given, tmp_path)
-    assert arguments[3:] == [str(folder), f"--data={data}", "--force=false", "--from=train"]
+    options = [f"--data={data}", "--force=false", "--from=train", "--span=2026-03-01"]
+    assert arguments[3:] == [str(folder), *options]
     assert not (ROOT / "pwned").exists()
 
 
