@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mlproject.artifacts import Artifact
 
 ANOMALIES_FILE = "anomalies.json"
-BAD_ROWS_FILE = "bad_rows.parquet"
 
 
 def run_schema(ctx: StepContext) -> Mapping[str, Any]:
@@ -50,13 +49,13 @@ def run_schema(ctx: StepContext) -> Mapping[str, Any]:
 def run_validate(ctx: StepContext) -> Mapping[str, Any]:
     """Statistics and Schema to Anomalies."""
     from mlproject.anomalies import validate_statistics
-    from mlproject.bad_rows import bad_rows_of
+    from mlproject.bad_rows import BAD_ROWS_FILE, bad_rows_of
     from mlproject.statistics import read_statistics
 
     statistics = ctx.inputs["statistics"]
     section = ctx.project.config.validation
     schema = read_schema(ctx.inputs["schema"].path / SCHEMA_FILE)
-    splits = sorted(read_value(statistics, "splits"), key=lambda split: split != "train")
+    splits = read_value(statistics, "splits")
     previous, newest = _previous(ctx, statistics)
     serving = read_value(statistics, "serving")
     anomalies = validate_statistics(

@@ -76,6 +76,7 @@ def run_ingest(ctx: StepContext) -> Mapping[str, Any]:
 def run_statistics(ctx: StepContext) -> Mapping[str, Any]:
     """Examples to Statistics."""
     from mlproject.figures import feature_histograms, statistics_table
+    from mlproject.profile import PIPELINE_ROWS, PROFILE_FILE, Side, write_profile
     from mlproject.statistics import StatisticsOptions, compute_statistics, read_statistics
 
     splits = splits_of(ctx)
@@ -91,6 +92,16 @@ def run_statistics(ctx: StepContext) -> Mapping[str, Any]:
     serving = _serving_statistics(ctx)
     by_split = {s: read_statistics(ctx.out_dir, s).datasets[0] for s in (*splits, *serving)}
     feature_histograms(by_split, figures_folder(ctx.out_dir) / "feature_histograms.png")
+    sides = [Side(s, read_statistics(ctx.out_dir, s), examples / f"Split-{s}") for s in splits]
+    write_profile(
+        figures_folder(ctx.out_dir) / PROFILE_FILE,
+        f"{ctx.project.config.name}: {' against '.join(splits[:2])}",
+        sides[0],
+        sides[1],
+        label=ctx.project.config.training.label,
+        facts={"source digest": ctx.plan.source_digest},
+        max_rows=PIPELINE_ROWS,
+    )
     rows = statistics_table(by_split)
     Record(
         metrics={f"examples_{split}": stats.num_examples for split, stats in by_split.items()},
