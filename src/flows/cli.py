@@ -1,6 +1,7 @@
 """The console script `benison`: parses, calls one function, maps errors to exit codes.
 
-Exit codes: 0 blessed or done, 1 error, 2 usage or configuration, 3 not blessed, 4 data blocked.
+Exit codes: 0 blessed or done, 1 error, 2 usage or configuration, 3 not blessed, 4 data blocked, 5
+`schema diff` found differences.
 Nothing heavy is imported before a command needs it.
 """
 
@@ -15,7 +16,7 @@ import traceback
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from flows import examples_command, schema_command
+from flows import data_command, examples_command, schema_command
 from mlproject.errors import PlatformError
 
 BROKEN_PIPE, INTERRUPTED = 1, 130
@@ -133,6 +134,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--url", default="http://127.0.0.1:8501", help="the model server (default port 8501)"
     )
 
+    data_command.add_parser(commands)
     examples_command.add_parser(commands)
     schema_command.add_parser(commands)
 

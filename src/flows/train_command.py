@@ -88,10 +88,13 @@ def check(args: argparse.Namespace) -> int:
     request = Request(args.project)
     project = request.load()
     check_contract(read_module(project.module_path))
-    check_policy(project.config.validation.policy)
+    validation = project.config.validation
+    features = None
     if project.schema_path:
         schema = read_schema(project.schema_path)
         set_environments(schema, project.config.schema_.training_only)
+        features = [feature.name for feature in schema.feature]
+    check_policy(validation.policy, validation.features, features)
     asked = ingest_request(project)
     check_request(asked)
     source = find_source(asked)

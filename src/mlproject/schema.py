@@ -7,6 +7,7 @@ The artifact:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from mlproject.errors import ConfigError, DataError, closest
 
 if TYPE_CHECKING:
-    from tensorflow_metadata.proto.v0.schema_pb2 import Schema
+    from tensorflow_metadata.proto.v0.schema_pb2 import Feature, Schema
     from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList
 
 SCHEMA_FILE = "schema.pbtxt"
@@ -44,6 +45,11 @@ def infer_schema(statistics: Iterable[DatasetFeatureStatisticsList]) -> Schema:
             feature.ClearField("shape")
             feature.presence.Clear()
             feature.presence.min_count = 0
+        # The share of rows in a later split, to many digits: a bound for people has two.
+        if 0 < feature.presence.min_fraction < 1:
+            feature.presence.min_fraction = math.floor(feature.presence.min_fraction * 100) / 100
+    for domain in schema.string_domain:  # of several splits, one after the other
+        domain.value[:] = sorted(domain.value)
     return schema
 
 
@@ -127,6 +133,15 @@ def serving_features(schema: Schema) -> tuple[str, ...]:
         for feature in schema.feature
         if SERVING not in feature.not_in_environment
         and (not feature.in_environment or SERVING in feature.in_environment)
+    )
+
+
+def is_in_environment(feature: Feature, schema: Schema, environment: str) -> bool:
+    """Whether TFDV asks for a feature in an environment."""
+    if environment in feature.in_environment:
+        return True
+    return (
+        environment not in feature.not_in_environment and environment in schema.default_environment
     )
 
 

@@ -7,17 +7,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from mlproject.anomalies import (
-    BLOCK,
-    WARN,
-    Anomalies,
-    anomaly_kinds,
-    check_policy,
-    validate_statistics,
-)
+from mlproject.anomalies import Anomalies, check_policy, validate_statistics
 from mlproject.errors import ConfigError
 from mlproject.examples.reader import to_example_batch
 from mlproject.schema import parse_schema, set_environments
+from mlproject.severity import BLOCK, IGNORE, NOTE, WARN, anomaly_kinds
 from mlproject.statistics import statistics_of_batches
 
 SCHEMA = """
@@ -81,6 +75,41 @@ def validate(
 ) -> Anomalies:
     schema = set_environments(parse_schema(SCHEMA, "here"), [])
     return validate_statistics(splits.items(), schema, policy or {}, default)
+
+
+COMPARED = """
+feature {
+  name: "payment" type: BYTES presence { min_fraction: 1.0 min_count: 1 } shape { dim { size: 1 } }
+  drift_comparator { infinity_norm { threshold: 0.2 } }
+  skew_comparator { infinity_norm { threshold: 0.2 } }
+}
+feature {
+  name: "fare" type: FLOAT presence { min_fraction: 1.0 min_count: 1 } shape { dim { size: 1 } }
+  drift_comparator { jensen_shannon_divergence { threshold: 0.2 } }
+}
+feature {
+  name: "tips" type: FLOAT presence { min_fraction: 1.0 min_count: 1 } shape { dim { size: 1 } }
+}
+"""
+
+
+def trips(cash: int, served: bool = False, fare: float = 0) -> Any:
+    """Ten trips, some of them paid in cash; without tips as they are asked for at serving."""
+    columns = {
+        "payment": pa.array(["Cash"] * cash + ["Card"] * (10 - cash)),
+        "fare": pa.array([fare + i for i in range(10)], pa.float64()),
+        "tips": pa.array([1.0] * 10),
+    }
+    if served:
+        del columns["tips"]
+    return statistics_of_batches([to_example_batch(pa.RecordBatch.from_pydict(columns))])
+
+
+def compared(policy: dict[str, str] | None = None, default: str = BLOCK, **more: Any) -> Anomalies:
+    """Validates trips, half of them paid in cash, and compares them."""
+    schema = set_environments(parse_schema(COMPARED, "here"), ["tips"])
+    splits = [("train", trips(5)), ("eval", trips(5))]
+    return validate_statistics(splits, schema, policy or {}, default, **more)
 
 
 def test_data_that_obeys_the_schema_has_no_anomaly() -> None:
@@ -155,3 +184,112 @@ def test_every_kind_of_the_tests_is_one_that_a_policy_may_name() -> None:
     kinds = anomaly_kinds()
     check_policy(dict.fromkeys(kinds, WARN))
     assert {kind for *_, kind in BROKEN} <= set(kinds)
+
+
+def test_statistics_that_have_not_moved_have_no_drift_and_their_distances_are_told() -> None:
+    anomalies = compared(previous=trips(6), previous_name="span 11")
+    assert anomalies.found == ()
+    measured = {(d.comparison, d.feature, d.measure): d for d in anomalies.distances}
+    assert measured["drift", "payment", "linf"].value == pytest.approx(0.1)
+    assert measured["drift", "payment", "linf"].against == "span 11"
+    assert measured["drift", "fare", "js"].value == 0
+    assert len(measured) == 2
+
+
+def test_drift_from_the_previous_span_blocks_and_names_it() -> None:
+    anomalies = compared(previous=trips(9, fare=100), previous_name="span 11")
+    assert {(a.feature, a.kind, a.policy) for a in anomalies.found} == {
+        ("payment", "COMPARATOR_L_INFTY_HIGH", BLOCK),
+        ("fare", "COMPARATOR_JENSEN_SHANNON_DIVERGENCE_HIGH", BLOCK),
+    }
+    assert {a.split for a in anomalies.found} == {"train"}
+    assert all("Compared with span 11." in reason for reason in anomalies.reasons()[:2])
+
+
+def test_drift_is_judged_by_the_newest_span_where_the_window_has_several() -> None:
+    assert compared(previous=trips(5), newest=trips(5)).found == ()
+    (found,) = compared(previous=trips(5), newest=trips(9)).found
+    assert (found.feature, found.kind) == ("payment", "COMPARATOR_L_INFTY_HIGH")
+
+
+def test_drift_that_cannot_be_judged_is_a_note_and_lets_the_run_go_on() -> None:
+    anomalies = compared(serving=trips(5, served=True))
+    assert anomalies.found == ()
+    assert not anomalies.blocked
+    assert [(n.feature, n.kind, n.policy) for n in anomalies.notes] == [
+        ("payment", "DRIFT_NOT_JUDGED", NOTE),
+        ("fare", "DRIFT_NOT_JUDGED", NOTE),
+    ]
+    (reason,) = anomalies.reasons()
+    assert reason == (
+        "note: payment, fare (train): drift was not judged: there are no earlier statistics "
+        "[DRIFT_NOT_JUDGED]"
+    )
+
+
+def test_a_policy_may_let_what_was_not_judged_block() -> None:
+    anomalies = compared({"DRIFT_NOT_JUDGED": BLOCK}, serving=trips(5, served=True))
+    assert anomalies.blocked
+    assert {a.kind for a in anomalies.found} == {"DRIFT_NOT_JUDGED"}
+    assert anomalies.notes == ()
+
+
+def test_skew_between_training_and_serving_is_found_or_not_or_cannot_be_judged() -> None:
+    before = {"previous": trips(5)}
+    good = compared(serving=trips(4, served=True), **before)
+    assert (good.found, good.notes) == ((), ())
+    assert [d.value for d in good.distances if d.comparison == "skew"] == [pytest.approx(0.1)]
+    (bad,) = compared(serving=trips(9, served=True), **before).found
+    assert (bad.split, bad.feature, bad.kind) == ("train", "payment", "COMPARATOR_L_INFTY_HIGH")
+    assert "training and serving" in bad.description
+    unjudged = compared(**before)
+    assert [(n.feature, n.kind) for n in unjudged.notes] == [("payment", "SKEW_NOT_JUDGED")]
+
+
+def test_the_serving_statistics_obey_the_schema_in_the_environment_serving() -> None:
+    with_tips = compared(previous=trips(5), serving=trips(5))
+    (found,) = with_tips.found
+    assert (found.split, found.feature, found.kind) == ("serving", "tips", "SCHEMA_NEW_COLUMN")
+    without_fare = pa.RecordBatch.from_pydict({"payment": pa.array(["Cash", "Card"])})
+    serving = statistics_of_batches([to_example_batch(without_fare)])
+    (found,) = compared(previous=trips(5), serving=serving).found
+    assert (found.split, found.feature, found.kind) == ("serving", "fare", "SCHEMA_MISSING_COLUMN")
+
+
+def test_a_feature_with_a_policy_of_its_own_is_judged_by_it() -> None:
+    bad = {"previous": trips(9, fare=100), "serving": trips(5, served=True)}
+    anomalies = compared(
+        features={"fare": WARN, "payment": {"COMPARATOR_L_INFTY_HIGH": IGNORE}}, **bad
+    )
+    assert not anomalies.blocked
+    assert [(a.feature, a.policy) for a in anomalies.found] == [("fare", WARN)]
+    assert [(a.feature, a.policy) for a in anomalies.ignored] == [("payment", IGNORE)]
+    assert not any("payment" in reason for reason in anomalies.reasons())
+
+
+def test_a_policy_for_a_feature_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"unknown feature 'fair'.*'fare'"):
+        compared(features={"fair": WARN})
+
+
+def test_a_feature_that_only_the_data_has_may_have_a_policy() -> None:
+    schema = set_environments(parse_schema(SCHEMA, "here"), [])
+    new = statistics(tolls=pa.array([1.0] * 4))
+    anomalies = validate_statistics([("train", new)], schema, {}, BLOCK, features={"tolls": IGNORE})
+    assert [a.feature for a in anomalies.ignored] == ["tolls"]
+    assert anomalies.found == ()
+
+
+def test_many_features_that_were_not_judged_share_one_line() -> None:
+    text = "".join(
+        f'feature {{ name: "f{i}" type: INT drift_comparator '
+        "{ jensen_shannon_divergence { threshold: 0.1 } } }"
+        for i in range(8)
+    )
+    columns = {f"f{i}": pa.array([1, 2]) for i in range(8)}
+    stats = statistics_of_batches([to_example_batch(pa.RecordBatch.from_pydict(columns))])
+    schema = set_environments(parse_schema(text, "here"), [])
+    anomalies = validate_statistics([("train", stats)], schema, {}, BLOCK)
+    assert len(anomalies.notes) == 8
+    (reason,) = anomalies.reasons()
+    assert reason.startswith("note: f0, f1, f2, f3, f4 and 3 more (train): ")

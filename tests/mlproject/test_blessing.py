@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlproject.blessing import Blessing, bless
-from mlproject.sections import EvaluationSection
 from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, MetricRow
+from mlproject.sections import EvaluationSection
 
 NAN = float("nan")
 

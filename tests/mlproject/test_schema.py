@@ -19,6 +19,7 @@ from mlproject.schema import (
     TRAINING,
     feature_specs,
     infer_schema,
+    is_in_environment,
     parse_schema,
     read_schema,
     serving_features,
@@ -75,10 +76,27 @@ def test_an_inferred_schema_holds_for_every_split_in_any_order(
     assert validate_statistics(splits.items(), checked, {}, "block").found == ()
 
 
-def test_the_domain_of_a_string_holds_the_values_of_every_split() -> None:
-    schema = infer_schema([statistics(FULL), statistics(HOLED)])
+def test_the_domain_of_a_string_holds_the_values_of_every_split_in_order() -> None:
+    schema = infer_schema([statistics({"s": pa.array(["b", "d"])}), statistics(HOLED)])
     (domain,) = schema.string_domain
-    assert sorted(domain.value) == ["a", "b", "c"]
+    assert list(domain.value) == ["a", "b", "c", "d"]
+
+
+def test_the_share_of_rows_of_a_later_split_is_cut_off_to_two_digits() -> None:
+    later = {"f": pa.array([None] + [1.0] * 998)}
+    schema = infer_schema([statistics({"f": FULL["f"]}), statistics(later)])
+    assert schema.feature[0].presence.min_fraction == 0.99
+
+
+def test_a_feature_is_in_an_environment_as_tfdv_sees_it() -> None:
+    schema = set_environments(parse_schema(REVIEWED, "here"), ["tips"])
+    fare, _, tips = schema.feature
+    assert is_in_environment(fare, schema, SERVING)
+    assert not is_in_environment(tips, schema, SERVING)
+    assert is_in_environment(tips, schema, TRAINING)
+    assert not is_in_environment(fare, schema, "STAGING")
+    fare.in_environment.append("STAGING")
+    assert is_in_environment(fare, schema, "STAGING")
 
 
 def test_the_environments_are_set_on_a_copy() -> None:
