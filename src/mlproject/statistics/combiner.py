@@ -113,6 +113,7 @@ class Combiner:
         self._module = module
         self._slicers = tuple(slicers)
         self._pool = pool
+        self._names: list[str] = []
         self._groups: list[_Group] = []
         self._slices: dict[str, _Slice] = {}
         self._slicer_of: dict[str, ColumnSlicer] = {}
@@ -129,7 +130,8 @@ class Combiner:
             DataError: There are too many slices.
         """
         if not self._groups:
-            self._groups = make_groups(self._options, batch.schema.names, self._module)
+            self._names = batch.schema.names
+            self._groups = make_groups(self._options, self._names, self._module)
         self._update(self._slice(ALL_EXAMPLES), batch)
         for slicer in self._slicers:
             for name, rows in slicer(batch):
@@ -144,6 +146,7 @@ class Combiner:
         self._take_in_waiting()
         other._take_in_waiting()
         self._groups = self._groups or other._groups
+        self._names = self._names or other._names
         for name, theirs in other._slices.items():
             if name in other._slicer_of:
                 self._check(name, other._slicer_of[name])
@@ -153,11 +156,27 @@ class Combiner:
                 own.accumulators = [group.merge(one, two) for group, one, two in triples]
         other._slices = {}
 
+    def dump(self) -> bytes:
+        """What was accumulated, for `merge_dump` in another process; ends this combiner."""
+        self._take_in_waiting()
+        dumped = pickle.dumps((self._names, self._slices, self._slicer_of))
+        self._slices = {}
+        return dumped
+
+    def merge_dump(self, dumped: bytes) -> None:
+        """Takes in what one of the same options has dumped."""
+        other = Combiner(self._options, self._slicers, self._pool, self._module)
+        other._names, other._slices, other._slicer_of = pickle.loads(dumped)
+        if other._names:
+            other._groups = make_groups(self._options, other._names, self._module)
+        self.merge(other)
+
     def copy(self) -> Combiner:
         """Another one with the same content; the accumulators alone are copied."""
         self._take_in_waiting()
         twin = Combiner(self._options, self._slicers, self._pool, self._module)
         twin._groups, twin._slicer_of = self._groups, dict(self._slicer_of)
+        twin._names = self._names
         # The way by which Beam moves accumulators between workers; sketches have no other copy.
         twin._slices = pickle.loads(pickle.dumps(self._slices))
         return twin

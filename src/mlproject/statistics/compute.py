@@ -6,9 +6,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from mlproject.engine import LOCAL, EngineSettings, map_partitions
+from mlproject.examples.reader import read_batches, split_files
+from mlproject.partitions import Partition, partitions_of, read_partition
 from mlproject.statistics.files import span_folder, split_folder, write_statistics
 from mlproject.statistics.options import PLAIN, StatisticsOptions, Updater, tfdv_options
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from mlproject.statistics.sample import RowSample
 
 MAX_THREADS = 8
+PARTITION_ROWS = 500_000
 T = TypeVar("T")
 
 
@@ -31,6 +36,7 @@ def compute_statistics(
     on_rows: Callable[[int], None] | None = None,
     options: StatisticsOptions = PLAIN,
     updater: Updater | None = None,
+    engine: EngineSettings = LOCAL,
 ) -> None:
     """Computes TFDV statistics of each split and writes them; of each span too, if there are more.
 
@@ -43,9 +49,12 @@ def compute_statistics(
         out_dir: Folder to write `Split-<name>/stats.pb` in.
         on_rows: Told the number of rows read so far, over all splits.
         options: Slices, weights, sample and sizes.
-        updater: The module file's `stats_options_updater_fn`.
+        updater: The module file's `stats_options_updater_fn`; for another engine than the local
+            one it must pickle.
+        engine: Where rows are looked at; a sample of so many rows always in this process.
 
     Raises:
+        EngineError: The engine failed.
         ConfigError: The options name a column that is not there.
         DataError: The Examples are damaged, weights cannot be used, or there are too many slices.
         UserModuleError: The updater, or a generator that it set, raised.
@@ -60,7 +69,7 @@ def compute_statistics(
 
     with ThreadPoolExecutor(_threads(), "statistics") as pool:
         for split in splits:
-            _Split(examples_dir / f"Split-{split}", options, updater, pool).compute(
+            _Split(examples_dir / f"Split-{split}", options, updater, pool, engine).compute(
                 split_folder(out_dir, split), tell
             )
 
@@ -104,17 +113,17 @@ class _Split:
         options: What is asked for.
         updater: The module file's `stats_options_updater_fn`.
         pool: Where combiners work.
+        engine: Where rows are looked at.
     """
 
     folder: Path
     options: StatisticsOptions
     updater: Updater | None
     pool: Executor
+    engine: EngineSettings = LOCAL
 
     def compute(self, out_dir: Path, tell: Callable[[int], None]) -> None:
         """Computes and writes them."""
-        from mlproject.examples.reader import split_files
-
         files = split_files(self.folder)
         options = tfdv_options(self.options, bytes_columns(self.folder), self.updater)
         sample = self._sample(files, options)
@@ -139,16 +148,19 @@ class _Split:
         sample: RowSample | None,
         tell: Callable[[int], None],
     ) -> Combiner:
-        from mlproject.statistics.combiner import Combiner
-        from mlproject.statistics.slices import ColumnSlicer
-
-        slicers = [ColumnSlicer(columns) for columns in self.options.slice_columns]
-        module = self.updater.module if self.updater else None
-        combiner = Combiner(options, slicers, self.pool, module)
-        weights = sorted(options.example_weight_map.all_weight_features())
-        for rows, batch in ahead(_prepared(file, sample, weights)):
-            combiner.add(batch)
-            tell(rows)
+        combiner = _combiner(options, self.options, self.updater, self.pool)
+        if self.engine.is_local or self.options.sample_rows is not None:
+            weights = sorted(options.example_weight_map.all_weight_features())
+            for rows, batch in ahead(_prepared(read_batches(file), sample, weights)):
+                combiner.add(batch)
+                tell(rows)
+            return combiner
+        partitions = [p for p in partitions_of(file.parent, PARTITION_ROWS) if p.file == file.name]
+        work = partial(_look_at, asked=self.options, updater=self.updater)
+        label = f"Statistics-{file.parent.name}-{file.stem}"
+        for dumped in map_partitions(self.engine, partitions, work, label):
+            combiner.merge_dump(dumped)
+        tell(sum(partition.rows for partition in partitions))
         return combiner
 
     def _sample(self, files: list[Path], options: StatsOptions) -> RowSample | None:
@@ -159,11 +171,33 @@ class _Split:
         return sample_rate(options.sample_rate) if options.sample_rate else None
 
 
+def _combiner(
+    options: StatsOptions, asked: StatisticsOptions, updater: Updater | None, pool: Executor
+) -> Combiner:
+    from mlproject.statistics.combiner import Combiner
+    from mlproject.statistics.slices import ColumnSlicer
+
+    slicers = [ColumnSlicer(columns) for columns in asked.slice_columns]
+    return Combiner(options, slicers, pool, updater.module if updater else None)
+
+
+def _look_at(partition: Partition, asked: StatisticsOptions, updater: Updater | None) -> bytes:
+    """What a partition adds to the statistics; runs on a worker."""
+    from mlproject.statistics.sample import sample_rate
+
+    options = tfdv_options(asked, bytes_columns(partition.split_dir), updater)
+    sample = sample_rate(options.sample_rate) if options.sample_rate else None
+    weights = sorted(options.example_weight_map.all_weight_features())
+    with ThreadPoolExecutor(1, "statistics") as pool:
+        combiner = _combiner(options, asked, updater, pool)
+        for _, batch in _prepared(read_partition(partition), sample, weights):
+            combiner.add(batch)
+        return combiner.dump()
+
+
 def bytes_columns(split_dir: Path) -> list[str]:
     """The columns of a split that hold bytes which are no text, or lists of them."""
     import pyarrow as pa
-
-    from mlproject.examples.reader import read_batches
 
     first = next(read_batches(split_dir, batch_rows=1), None)
     fields = [] if first is None else list(first.schema)
@@ -182,13 +216,13 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
 
 
 def _prepared(
-    file: Path, sample: RowSample | None, weights: list[str]
+    batches: Iterable[pa.RecordBatch], sample: RowSample | None, weights: list[str]
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Rows read, and those of them that count, as the lists that TFDV takes."""
-    from mlproject.examples.reader import read_batches, to_example_batch
+    from mlproject.examples.reader import to_example_batch
     from mlproject.statistics.weights import check_weights
 
-    for batch in read_batches(file):
+    for batch in batches:
         for name in weights:
             check_weights(batch, name)
         rows = batch.num_rows

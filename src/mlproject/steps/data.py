@@ -88,7 +88,9 @@ def run_statistics(ctx: StepContext) -> Mapping[str, Any]:
         sample_rows=section.sample_rows,
     )
     examples = ctx.inputs["ingest"].path
-    compute_statistics(examples, splits, ctx.out_dir, ctx.rows, options, _updater(ctx))
+    compute_statistics(
+        examples, splits, ctx.out_dir, ctx.rows, options, _updater(ctx), ctx.settings.engine
+    )
     serving = _serving_statistics(ctx)
     by_split = {s: read_statistics(ctx.out_dir, s).datasets[0] for s in (*splits, *serving)}
     feature_histograms(by_split, figures_folder(ctx.out_dir) / "feature_histograms.png")
@@ -122,7 +124,12 @@ def _updater(ctx: StepContext) -> Updater | None:
     if "stats_options_updater_fn" not in ctx.plan.code_digests:
         return None
     module = load_planned_module(ctx, "stats_options_updater_fn")
-    return user_updater(module, ctx.project.module_path)
+    if ctx.settings.engine.is_local:
+        return user_updater(module, ctx.project.module_path)
+    from mlproject.engines.shipped import ShippedFunction
+
+    path = ctx.project.module_path
+    return Updater(ShippedFunction(path, "stats_options_updater_fn"), path)
 
 
 def _serving_statistics(ctx: StepContext) -> tuple[str, ...]:
