@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mlproject.artifacts import Artifact, ArtifactStore, translate_os_errors
 from mlproject.config import Project, load_project
+from mlproject.examples.local_state import keep_in
 from mlproject.execution import PipelineRun, recorded_in, start_pipeline_run, still_stands
 from mlproject.outcome import Outcome, StepOutcome, ends_with, make_outcome
 from mlproject.plan import Plan, make_plan
@@ -64,6 +65,7 @@ def open_request(request: Request) -> Opened:
     """Reads the project and makes its plan; runs and writes nothing but an empty MLflow store."""
     project = request.load()
     settings = read_settings()
+    keep_in(settings.home)
     store = ArtifactStore(settings.pipeline_root)
     with _first_come(settings):
         registry = Registry(settings)

@@ -46,7 +46,7 @@ def test_only_a_configuration_error_has_exit_code_2() -> None:
 
 def test_the_errors_that_a_retry_can_heal() -> None:
     healed = {kind.__name__ for kind in every_error() if issubclass(kind, Transient)}
-    assert healed == {"TrackingUnavailable"}
+    assert healed == {"DataUnavailable", "EngineUnavailable", "TrackingUnavailable"}
 
 
 def test_the_tree_at_the_top_of_the_module_names_every_error() -> None:

@@ -11,14 +11,15 @@ import hashlib
 import os
 import re
 import sqlite3
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from mlproject.examples.local_state import digests_file
 
 _SETTLED_AFTER_S = 2.0
+_WAIT_S = 1.0
+"""For a store that another process writes to."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS digests (name BLOB PRIMARY KEY, state TEXT NOT NULL, "
@@ -26,6 +27,8 @@ _TABLE = (
 )
 
 _known: dict[tuple[bytes, str], str] = {}
+_stores: dict[tuple[Path, int], sqlite3.Connection | None] = {}
+_lock = threading.Lock()
 
 
 def content_digest(file: Path) -> str:
@@ -62,15 +65,9 @@ def recall(name: bytes, state: str) -> str | None:
     known = _known.get((name, state))
     if known:
         return known
-    with suppress(sqlite3.Error, OSError), _store() as store:
-        row = (
-            store
-            and store.execute(
-                "SELECT digest FROM digests WHERE name = ? AND state = ?", (name, state)
-            ).fetchone()
-        )
-        if row and isinstance(row[0], str) and _SHA256.fullmatch(row[0]):
-            _known[name, state] = row[0]
+    row = _ask("SELECT digest FROM digests WHERE name = ? AND state = ?", (name, state))
+    if row and isinstance(row[0], str) and _SHA256.fullmatch(row[0]):
+        _known[name, state] = row[0]
     return _known.get((name, state))
 
 
@@ -85,9 +82,7 @@ def remember(name: bytes, state: str, digest: str) -> None:
         digest: SHA-256 in hex.
     """
     _known[name, state] = digest
-    with suppress(sqlite3.Error, OSError), _store() as store:
-        if store:
-            store.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (name, state, digest))
+    _ask("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (name, state, digest))
 
 
 def _state(file: Path) -> str:
@@ -95,15 +90,32 @@ def _state(file: Path) -> str:
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
 
 
-@contextmanager
-def _store() -> Iterator[sqlite3.Connection | None]:
+def _ask(statement: str, values: tuple[object, ...]) -> tuple[object, ...] | None:
+    """The first row of the store's answer; None without one, or without a store that works."""
     path = digests_file()
     if path is None:
-        yield None
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path, timeout=1.0, isolation_level=None)) as store:
+        return None
+    place = (path, os.getpid())  # a connection does not survive a fork
+    with _lock:
+        if place not in _stores:
+            _stores[place] = _open(path)
+        store = _stores[place]
+        try:
+            return store.execute(statement, values).fetchone() if store else None
+        except sqlite3.Error:
+            _stores[place] = None  # asking again could cost a second for every file
+            return None
+
+
+def _open(path: Path) -> sqlite3.Connection | None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store = sqlite3.connect(
+            path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False
+        )
         store.execute("PRAGMA journal_mode=WAL")
-        store.execute("PRAGMA synchronous=NORMAL")
+        store.execute("PRAGMA synchronous=OFF")  # a file's digest is worth no wait for the disk
         store.execute(_TABLE)
-        yield store
+    except (sqlite3.Error, OSError):
+        return None
+    return store

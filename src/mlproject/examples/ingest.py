@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlproject.errors import DataError
-from mlproject.examples.columns import Columns
+from mlproject.examples.columns import LIST, Columns
 from mlproject.examples.formats import ReadOptions, TypesWidened
 from mlproject.examples.request import IngestRequest, check_request
 from mlproject.examples.sources import Part, Reader, Source, find_source
@@ -153,14 +153,23 @@ def request_digest(request: IngestRequest) -> str:
 def _open(source: Source, options: ReadOptions, request: IngestRequest) -> Reader:
     reader = source.open(options)
     if request.type_hints:
-        there = {name for name, _ in reader.columns}
-        hints = {name: kind for name, kind in request.type_hints if name in there}
+        found = dict(reader.columns)
+        hints = {n: _hinted(kind, found[n]) for n, kind in request.type_hints if n in found}
         options = replace(options, column_types={**hints, **options.column_types})
         reader = source.open(options)
     columns = dict(_stored_columns(reader.columns, request))
     if not request.split_sources:
         check_columns(request.rule, columns)
     return reader
+
+
+def _hinted(hint: str, found: str) -> str:
+    """A schema tells int, float and text apart, but neither text from bytes nor one from many."""
+    if hint.endswith(LIST):
+        return hint
+    scalar = found.removesuffix(LIST)
+    kind = scalar if (hint, scalar) == ("string", "bytes") else hint
+    return kind + found[len(scalar) :]
 
 
 def _write(
