@@ -15,6 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 READY := .venv/.ready
 TRIPS := examples/taxi/data/trips.csv
+DIGITS := examples/digits/data
 # More arguments for the task: make test ARGS="-k schema", make lock ARGS=--upgrade
 ARGS ?=
 
@@ -28,6 +29,10 @@ help: ## Show this list
 run: $(READY) $(TRIPS) ## Train the taxi example, serve it, print one prediction
 	$(BIN)/benison train examples/taxi $(ARGS)
 	$(BIN)/benison serve taxi --once
+
+.PHONY: digits
+digits: $(READY) $(DIGITS) ## Train the digits example, on images
+	$(BIN)/benison train examples/digits $(ARGS)
 
 .PHONY: test
 test: $(READY) ## Run the tests, without the slow ones
@@ -69,6 +74,9 @@ clean: ## Remove caches and build leftovers; .venv and the results of runs stay
 # The environment: complete or absent, made anew from the lock when the lock changes.
 $(READY): requirements.lock pyproject.toml scripts/bootstrap.sh
 	@PYTHON="$(PYTHON)" scripts/bootstrap.sh
+
+$(DIGITS): | $(READY)
+	$(BIN)/python examples/digits/generate.py
 
 $(TRIPS): | $(READY)
 	$(BIN)/python examples/taxi/generate.py --rows 15000 --seed 1 --out $@

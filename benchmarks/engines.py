@@ -4,12 +4,12 @@
     python benchmarks/engines.py --examples DIR              # Examples that are there already
 
 Every engine runs in a process of its own, and each Dask cluster is a fresh one: a scheduler and
-workers of one thread on this machine. Each step runs first on one partition, so that imports and
+workers of one thread, each bound to one core of this machine. Each step runs first on one partition, so that imports and
 the loading of graphs stand in `first use` and not in the step. CPU seconds are of all processes
 of the engine together, memory is the peak of the largest of them. A busy machine spoils wall
 seconds: `idle path` is what they would be at best on idle cores, the driver's CPU seconds plus
 those of the busiest worker, and `others` is how many cores other programs took.
-The statistics of `local` and `dask` go through Beam; `in process` are Benison's own, without it.
+`statistics` are Benison's own (TFDV's combiners over partitions), `TFDV by Beam` TFDV's pipeline.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TAXI = REPOSITORY / "examples" / "taxi"
-ENGINES = {"in process": 0, "local": 0, "dask, 1 worker": 1, "dask, 2 workers": 2}
+ENGINES = {"local": 0, "dask, 1 worker": 1, "dask, 2 workers": 2}
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,8 @@ def dask(workers: int, folder: Path) -> Iterator[tuple[list[int], str]]:
             command = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--no-dashboard"]
             command += ["--scheduler-file", str(file), *options]
             processes.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=folder))
+    for number, process in enumerate(processes[1:]):
+        psutil.Process(process.pid).cpu_affinity([number % (os.cpu_count() or 1)])
     try:
         reach = f"--runner=DaskRunner --dask_scheduler_file={file} --num_workers={workers}"
         yield [process.pid for process in processes], reach
@@ -135,27 +137,22 @@ def measure_engine(name: str, examples: Path, folder: Path) -> dict[str, Cost]:
             env = {"BENISON_ENGINE": "beam", "BENISON_BEAM_OPTIONS": options}
             settings = read_engine_settings(env, str(folder / "temp"))
         meter = Meter([os.getpid(), *pids])
-        in_process = name == "in process"
-        functions = step_functions(settings, folder, in_process)
         return {
             step: meter.measure(partial(function, small), partial(function, split))
-            for step, function in functions.items()
-            if step == "statistics" or not in_process
+            for step, function in step_functions(settings, folder).items()
         }
 
 
-def step_functions(
-    settings: Any, folder: Path, in_process: bool
-) -> dict[str, Callable[[Path], None]]:
+def step_functions(settings: Any, folder: Path) -> dict[str, Callable[[Path], None]]:
     """The steps, each a function of a split's folder."""
     import apache_beam as beam
     import tensorflow_data_validation as tfdv
 
     from mlproject.engine import read_partitions, run_pipeline
-    from mlproject.examples.reader import read_batches, to_example_batch
+    from mlproject.examples.reader import to_example_batch
     from mlproject.partitions import partitions_of, read_partition
     from mlproject.schema import read_schema, set_environments
-    from mlproject.statistics import statistics_of_batches
+    from mlproject.statistics import compute_statistics
     from mlproject.transform import (
         GRAPH_FOLDER,
         TransformGraph,
@@ -169,8 +166,10 @@ def step_functions(
     preprocessing_fn = load_module(read_module(module)).preprocessing_fn
 
     def statistics(split: Path) -> None:
-        out = folder / f"{split.name}.pb"
+        name = split.name.removeprefix("Split-")
+        compute_statistics(split.parent, [name], folder / f"{name}-stats", engine=settings)
 
+    def tfdv_by_beam(split: Path) -> None:
         def build(pipeline: Any) -> None:
             batches = read_partitions(
                 pipeline,
@@ -179,13 +178,9 @@ def step_functions(
                 "Read",
             )
             made = batches | tfdv.GenerateStatistics(tfdv.StatsOptions())
-            made | beam.Map(lambda s: out.write_bytes(s.SerializeToString()) and None)
+            made | beam.Map(lambda statistics: statistics.ByteSize())
 
-        if in_process:
-            made = statistics_of_batches(map(to_example_batch, read_batches(split)))
-            out.write_bytes(made.SerializeToString())
-        else:
-            run_pipeline(build, settings)
+        run_pipeline(build, settings)
 
     def analysis(split: Path) -> None:
         out = folder / f"graph-{split.name}"
@@ -198,7 +193,12 @@ def step_functions(
         graph = TransformGraph(folder / f"graph-{split.name}" / GRAPH_FOLDER)
         transform_examples(split, graph, folder / split.name, module, engine=settings)
 
-    return {"statistics": statistics, "analysis": analysis, "applying": applying}
+    return {
+        "statistics": statistics,
+        "TFDV by Beam": tfdv_by_beam,
+        "analysis": analysis,
+        "applying": applying,
+    }
 
 
 def make_examples(rows: int, folder: Path) -> Path:

@@ -62,7 +62,9 @@ OPTIONAL = [requirement for requirements in EXTRAS.values() for requirement in r
 OF_THE_SOURCE = [*DIRECT, *EXTRAS["bigquery"], *EXTRAS["dask"]]
 
 
-@pytest.mark.parametrize("requirement", [*DIRECT, *OPTIONAL], ids=lambda requirement: requirement.name)
+@pytest.mark.parametrize(
+    "requirement", [*DIRECT, *OPTIONAL], ids=lambda requirement: requirement.name
+)
 def test_a_direct_dependency_is_locked_within_its_bounds(requirement: Requirement) -> None:
     locked = LOCKED[canonicalize_name(requirement.name)]
     assert requirement.specifier.contains(locked, prereleases=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlproject.bad_rows import BadRows
+    from mlproject.anomalies.bad_rows import BadRows
 
 LIMIT = 1000
 
@@ -42,11 +42,11 @@ def bad_rows(args: argparse.Namespace) -> int:
     """Finds the rows of a split that break the reviewed schema."""
     from flows.newest_statistics import run_steps
     from flows.pipeline import Request
+    from mlproject.anomalies.bad_rows import find_bad_rows
     from mlproject.artifacts import read_value
-    from mlproject.bad_rows import find_bad_rows
     from mlproject.errors import ConfigError, closest
     from mlproject.schema import set_environments
-    from mlproject.schema_file import read_reviewed
+    from mlproject.schema.file import read_reviewed
     from mlproject.settings import read_settings
 
     if args.limit < 1:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0.schema_pb2 import Schema
 
     from mlproject.config import Project
-    from mlproject.schema_diff import Change
-    from mlproject.schema_file import ReviewedSchema
+    from mlproject.schema.diff import Change
+    from mlproject.schema.file import ReviewedSchema
 
 SAME, DIFFERENT = 0, 5
 
@@ -76,10 +76,10 @@ def infer(args: argparse.Namespace) -> int:
     from flows.newest_statistics import read_newest
     from mlproject.errors import ConfigError
     from mlproject.schema import infer_schema
-    from mlproject.schema_accept import keep_review
-    from mlproject.schema_diff import diff_schemas
-    from mlproject.schema_file import read_reviewed
-    from mlproject.schema_thresholds import set_thresholds
+    from mlproject.schema.accept import keep_review
+    from mlproject.schema.diff import diff_schemas
+    from mlproject.schema.file import read_reviewed
+    from mlproject.schema.thresholds import set_thresholds
     from mlproject.settings import read_settings
 
     project = _project(args)
@@ -116,8 +116,8 @@ def show(args: argparse.Namespace) -> int:
     from flows.schema_table import print_features, print_schema
     from mlproject.errors import ConfigError, closest
     from mlproject.schema import set_environments
-    from mlproject.schema_file import read_reviewed
-    from mlproject.schema_rules import read_rules
+    from mlproject.schema.file import read_reviewed
+    from mlproject.schema.rules import read_rules
 
     project = _project(args)
     reviewed = read_reviewed(project)
@@ -141,8 +141,8 @@ def show(args: argparse.Namespace) -> int:
 def diff(args: argparse.Namespace) -> int:
     """Compares the reviewed schema with what the newest data says, or with a file."""
     from mlproject.schema import read_schema
-    from mlproject.schema_diff import diff_schemas
-    from mlproject.schema_file import read_reviewed
+    from mlproject.schema.diff import diff_schemas
+    from mlproject.schema.file import read_reviewed
 
     project = _project(args)
     reviewed = read_reviewed(project)
@@ -156,9 +156,9 @@ def diff(args: argparse.Namespace) -> int:
 def accept(args: argparse.Namespace) -> int:
     """Takes the data's differences over, all or those of the features named."""
     from mlproject.errors import ConfigError
-    from mlproject.schema_accept import take_features
-    from mlproject.schema_diff import diff_schemas
-    from mlproject.schema_file import read_reviewed
+    from mlproject.schema.accept import take_features
+    from mlproject.schema.diff import diff_schemas
+    from mlproject.schema.file import read_reviewed
 
     project = _project(args)
     reviewed = read_reviewed(project)
@@ -185,9 +185,9 @@ def accept(args: argparse.Namespace) -> int:
 
 def set_rules(args: argparse.Namespace) -> int:
     """Changes the rules of one feature."""
-    from mlproject.schema_diff import diff_schemas
-    from mlproject.schema_edit import edit_feature
-    from mlproject.schema_file import read_reviewed
+    from mlproject.schema.diff import diff_schemas
+    from mlproject.schema.edit import edit_feature
+    from mlproject.schema.file import read_reviewed
 
     project = _project(args)
     reviewed = read_reviewed(project)
@@ -206,7 +206,7 @@ def _of_data(args: argparse.Namespace, known: Schema, project: Project) -> Schem
     from flows.logs import quiet
     from flows.newest_statistics import read_newest
     from mlproject.schema import set_environments
-    from mlproject.schema_conform import conform_schema, tighten_schema
+    from mlproject.schema.conform import conform_schema, tighten_schema
     from mlproject.settings import read_settings
 
     newest = read_newest(args.project, _data(args), args.verbose)
@@ -225,7 +225,7 @@ def _save(
     args: argparse.Namespace, before: ReviewedSchema, schema: Schema, project: Project
 ) -> None:
     from flows.logs import quiet
-    from mlproject.schema_file import save_reviewed
+    from mlproject.schema.file import save_reviewed
     from mlproject.settings import read_settings
 
     with quiet(read_settings().home, "schema", args.verbose):

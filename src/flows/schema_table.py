@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from mlproject.schema_diff import NARROWED, WIDENED, Change
-from mlproject.schema_rules import STRINGS, Rules
+from mlproject.schema.diff import NARROWED, WIDENED, Change
+from mlproject.schema.rules import STRINGS, Rules
 
 NONE, EVERYWHERE = "-", "all"
 _STYLES = {WIDENED: "yellow", NARROWED: "green"}

@@ -10,6 +10,7 @@ import contextlib
 import pickle
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlproject.engines.settings import LOCAL, EngineSettings
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LOCAL",
     "EngineSettings",
+    "analysis_context",
     "check_engine",
     "map_partitions",
     "read_partitions",
@@ -107,15 +109,35 @@ def read_partitions(
         label: Name of the transform.
     """
     import apache_beam as beam
-    from apache_beam.transforms.util import ReshufflePerKey
 
-    # Reshuffled by index and not at random: the same bundles, so the same sums, in every run.
+    from mlproject.engines.passes import Spread
+
+    def read(indexed: tuple[int, Iterable[Partition]]) -> Iterator[Any]:
+        for partition in indexed[1]:
+            yield from to_batches(partition)
+
+    # Spread by index and not at random: the same bundles, so the same sums, in every run.
+    indexed = [(partition.index, partition) for partition in partitions]
     return (
         pipeline
-        | f"{label}Partitions" >> beam.Create([(p.index, p) for p in partitions])
-        | f"{label}Spread" >> ReshufflePerKey()
-        | label >> beam.FlatMap(_with_whole_errors(lambda indexed: to_batches(indexed[1])))
+        | f"{label}Partitions" >> beam.Create(indexed, reshuffle=False)
+        | f"{label}Spread" >> Spread()
+        | label >> beam.FlatMap(_with_whole_errors(read))
     )
+
+
+def analysis_context(temp_dir: Path) -> Any:
+    """The context in which tf.Transform's analysis is to be built (`tft_beam.Context`).
+
+    With it, analyzers that need each other's results read the rows once for each pass; rows are
+    not kept between passes, in this process or on a cluster.
+
+    Args:
+        temp_dir: For what passes between tf.Transform's steps; every worker must reach it.
+    """
+    from mlproject.engines.passes import analysis_context
+
+    return analysis_context(temp_dir)
 
 
 def map_partitions(

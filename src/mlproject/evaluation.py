@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from mlproject.errors import DataError, ServingError, closest
 from mlproject.examples.reader import read_batches
 from mlproject.metrics import OVERALL, MetricRow
-from mlproject.saved_model import OUTPUT, open_signature, raw_arrays
+from mlproject.raw_inputs import paddable, raw_arrays
+from mlproject.saved_model import OUTPUT, open_signature
 from mlproject.transformed import TransformedRows, open_transformed
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def score_examples(
         with open_signature(model_dir) as predict:
             inputs = predict.input_names  # type: ignore[attr-defined]
             for batch in read_batches(split_dir, columns=None, batch_rows=BATCH_ROWS):
-                parts.append(_probabilities(predict(_inputs(batch, inputs, name)), model_dir))
+                for arrays in _inputs(batch, inputs, name):
+                    parts.append(_probabilities(predict(arrays), model_dir))
                 done += batch.num_rows
                 if on_rows:
                     on_rows(done)
@@ -172,7 +174,9 @@ def _metric_rows(
     return rows
 
 
-def _inputs(batch: pa.RecordBatch, names: tuple[str, ...], model: str) -> Any:
+def _inputs(
+    batch: pa.RecordBatch, names: tuple[str, ...], model: str
+) -> Iterator[dict[str, np.ndarray]]:
     missing = [name for name in names if name not in batch.schema.names]
     if missing:
         raise DataError(
@@ -181,7 +185,8 @@ def _inputs(batch: pa.RecordBatch, names: tuple[str, ...], model: str) -> Any:
             expected="every raw feature that the model was trained on",
             next_step="keep the column, or start a new registered model (another project name)",
         )
-    return raw_arrays(batch, names)
+    for piece in paddable(batch, names):
+        yield raw_arrays(piece, names)
 
 
 def _probabilities(outputs: dict[str, np.ndarray], model_dir: Path) -> np.ndarray:
@@ -244,6 +249,14 @@ def _read_slices(split_dir: Path, columns: tuple[str, ...]) -> Iterator[tuple[st
                 received=f"evaluation.slices: {column}",
                 expected=f"a column of the data ({closest(column, first.schema.names)})",
                 next_step="mend `evaluation.slices` in project.yaml",
+            )
+        kind = first.schema.field(column).type
+        if pa.types.is_list(kind) or pa.types.is_binary(kind):
+            raise DataError(
+                f"Slicing the eval split by '{column}' failed",
+                received=f"a column of {'lists' if pa.types.is_list(kind) else 'bytes'}",
+                expected="a column of text or numbers",
+                next_step="drop it from `evaluation.slices` in project.yaml",
             )
         parts = [
             batch.column(0).cast(pa.string()).fill_null("(missing)")

@@ -32,7 +32,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "schema": 1,
     "validate": 2,
     "transform": 2,
-    "train": 2,
+    "train": 3,
     "evaluate": 1,
     "bless": 1,
     "register": 1,

@@ -9,6 +9,7 @@ Aliases: `champion` is what is served, `previous` what was before it.
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import tempfile
@@ -59,7 +60,7 @@ class Column:
 
     Attributes:
         name: The raw feature.
-        type: `int`, `float` or `string`.
+        type: One of `examples.columns.COLUMN_TYPES`.
     """
 
     name: str
@@ -321,20 +322,15 @@ class Registry:
         from mlflow.types.schema import AnyType
 
         # MLflow takes no missing value in a "long", and no whole numbers (int64) in a "double";
-        # what pandas makes of a column of integers is either. The flavour checks them itself.
-        types: dict[str, str | AnyType] = {
-            "int": AnyType(),
-            "float": AnyType(),
-            "string": "string",
-        }
+        # what pandas makes of a column of integers is either. An Array takes no NaN for a missing
+        # list, and cuts the NULs at the end of bytes. The flavour checks these itself.
+        types = {"string": "string", "bytes": "binary"}
+        columns = {c.name: types.get(c.type, AnyType()) for c in registration.columns}
         signature = ModelSignature(
-            inputs=Schema(
-                [ColSpec(types[c.type], c.name, required=False) for c in registration.columns]
-            ),
+            inputs=Schema([ColSpec(t, name, required=False) for name, t in columns.items()]),
             outputs=Schema([ColSpec("float", "predictions")]),
         )
-        known = {c.name for c in registration.columns}
-        sample = {n: [v] for n, v in registration.sample.items() if n in known}
+        example = _input_example(registration)
         with tempfile.TemporaryDirectory() as folder:
             evidence = Path(folder) / EVIDENCE
             evidence.mkdir()
@@ -354,7 +350,7 @@ class Registry:
                     EVIDENCE: evidence.as_uri(),
                 },
                 signature=signature,
-                input_example=pd.DataFrame(sample) if sample else None,
+                input_example=pd.DataFrame([example]) if example else None,
                 pip_requirements=[
                     f"{package}=={installed(package)}"
                     for package in ("mlflow", "tensorflow", "numpy", "pandas")
@@ -365,6 +361,19 @@ class Registry:
 
     def _translate(self, doing: str) -> Any:
         return translate_mlflow_errors(doing, self._settings)
+
+
+def _input_example(registration: Registration) -> dict[str, Any]:
+    """The sample as MLflow's flavour takes it; MLflow has no place for bytes in a list."""
+    types = {c.name: c.type for c in registration.columns}
+    example = {
+        n: v for n, v in registration.sample.items() if types.get(n) not in (None, "bytes list")
+    }
+    for name, value in example.items():
+        if types[name] == "bytes" and value is not None:
+            encoded = isinstance(value, Mapping)
+            example[name] = base64.b64decode(value["b64"]) if encoded else str(value).encode()
+    return example
 
 
 class _Untried:

@@ -2,12 +2,9 @@
 
 Signatures, over the raw features that the transform graph needs at serving:
 
-    serving_default       one tensor `[batch]` for each raw feature -> `predictions`
+    serving_default       one tensor for each raw feature (see raw_inputs.py) -> `predictions`
     serve_examples        `examples` `[batch] string`, serialized tf.train.Example -> `predictions`
-    transform_features    one tensor `[batch]` for each raw feature -> the transformed features
-
-A dense tensor has no place for a missing value, so the raw signatures take a stand-in for it:
-NaN (float), "" (string) and the least int64, -9223372036854775808 (int).
+    transform_features    one tensor for each raw feature -> the transformed features
 """
 
 from __future__ import annotations
@@ -18,18 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlproject.errors import ServingError, UserModuleError
+from mlproject.raw_inputs import fitted, input_specs, to_raw
 from mlproject.schema import serving_features
 from mlproject.transform import TransformGraph
 from mlproject.user_module import explain_user_error
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyarrow as pa
     from tensorflow_metadata.proto.v0.schema_pb2 import Schema
 
 SIGNATURE = "serving_default"
 OUTPUT = "predictions"
-MISSING_INT = -(2**63)
 
 
 def export_saved_model(
@@ -53,6 +49,7 @@ def export_saved_model(
     Raises:
         UserModuleError: The model's inputs are not among what the graph gives at serving, or the
             model does not give one tensor.
+        ConfigError: The schema wants a feature as a tensor that no signature takes.
     """
     import tensorflow as tf
 
@@ -70,7 +67,7 @@ def export_saved_model(
         return {n: value for n, value in graph.apply(raw).items() if n != label}
 
     def transform(features: Mapping[str, Any]) -> dict[str, Any]:
-        return apply({n: _to_raw(features[n], specs[n]) for n in specs})
+        return apply({n: to_raw(features[n], specs[n]) for n in specs})
 
     def predict(transformed: Mapping[str, Any]) -> dict[str, Any]:
         names = list(transformed) if needed is None else needed
@@ -78,7 +75,7 @@ def export_saved_model(
         given = {n: transformed[n] for n in names}
         return {OUTPUT: _check_output(model(given, training=False), module_path)}
 
-    dense = {n: tf.TensorSpec([None], spec.dtype, name=n) for n, spec in specs.items()}
+    dense = input_specs(schema, specs)
 
     @tf.function(input_signature=[dense], autograph=False)
     def serving_default(features: Any) -> Any:
@@ -154,26 +151,6 @@ def _check_output(output: Any, module_path: Path) -> Any:
     return output
 
 
-def _to_raw(values: Any, spec: Any) -> Any:
-    """A dense `[batch]` tensor with stand-ins for missing, as the spec of tf.Transform wants it."""
-    import tensorflow as tf
-
-    if isinstance(spec, tf.io.FixedLenFeature):
-        return tf.reshape(values, [-1, *spec.shape])
-    if spec.dtype == tf.string:
-        present = tf.not_equal(values, "")
-    elif spec.dtype.is_floating:
-        present = tf.logical_not(tf.math.is_nan(values))
-    else:
-        present = tf.not_equal(values, tf.constant(MISSING_INT, spec.dtype))
-    rows = tf.where(present)
-    return tf.SparseTensor(
-        indices=tf.pad(rows, [[0, 0], [0, 1]]),
-        values=tf.boolean_mask(values, present),
-        dense_shape=[tf.shape(values, out_type=tf.int64)[0], 1],
-    )
-
-
 Predict = Callable[[Mapping[str, "np.ndarray"]], dict[str, "np.ndarray"]]
 
 
@@ -186,7 +163,8 @@ def open_signature(model_dir: Path, signature: str = SIGNATURE) -> Iterator[Pred
         signature: Its signature.
 
     Yields:
-        A function: input name -> array `[batch]`, to output name -> array.
+        A function: input name -> array of `raw_arrays`, to output name -> array. It raises
+        ServingError for an array that does not fit its input.
 
     Raises:
         ServingError: The SavedModel does not load in a Session, or lacks the signature.
@@ -209,15 +187,23 @@ def open_signature(model_dir: Path, signature: str = SIGNATURE) -> Iterator[Pred
                 received=", ".join(sorted(meta.signature_def)),
             )
         definition = meta.signature_def[signature]
-        inputs = {name: info.name for name, info in definition.inputs.items()}
+        tensors = {
+            name: graph.get_tensor_by_name(info.name) for name, info in definition.inputs.items()
+        }
+        shapes = {
+            name: tuple(tensor.shape) for name, tensor in tensors.items() if tensor.shape.rank
+        }
         outputs = {name: info.name for name, info in definition.outputs.items()}
         _check_variables(session, list(outputs.values()), model_dir)
 
         def predict(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-            feed = {tensor: arrays[name] for name, tensor in inputs.items()}
+            feed = {
+                tensor: fitted(name, arrays[name], shapes[name]) if name in shapes else arrays[name]
+                for name, tensor in tensors.items()
+            }
             return dict(session.run(outputs, feed))
 
-        predict.input_names = tuple(inputs)  # type: ignore[attr-defined]
+        predict.input_names = tuple(tensors)  # type: ignore[attr-defined]
         yield predict
 
 
@@ -261,30 +247,3 @@ def load_test(model_dir: Path) -> tuple[str, ...]:
     with open_signature(model_dir) as predict:
         names: tuple[str, ...] = predict.input_names  # type: ignore[attr-defined]
         return names
-
-
-def raw_arrays(batch: pa.RecordBatch, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Columns of Examples as the raw signatures take them, stand-ins for missing values.
-
-    Args:
-        batch: Rows of Examples.
-        names: The signature's inputs.
-
-    Returns:
-        Input -> array `[rows]`: int64, float32 or bytes objects.
-    """
-    import numpy as np
-    import pyarrow as pa
-
-    arrays: dict[str, np.ndarray] = {}
-    for name in names:
-        column = batch.column(batch.schema.get_field_index(name))
-        if pa.types.is_integer(column.type):
-            arrays[name] = column.fill_null(MISSING_INT).to_numpy(zero_copy_only=False)
-        elif pa.types.is_floating(column.type):
-            filled = column.fill_null(float("nan")).to_numpy(zero_copy_only=False)
-            arrays[name] = filled.astype(np.float32)
-        else:
-            filled = column.cast(pa.binary()).fill_null(b"")
-            arrays[name] = filled.to_numpy(zero_copy_only=False)
-    return arrays

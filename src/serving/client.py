@@ -7,12 +7,12 @@ a row leaves out.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from mlproject.errors import ServingError, closest
-from serving.rows import InputSpec, complete_row, shorten
+from serving.rows import InputSpec, complete_row, fill_up, shorten
 
 if TYPE_CHECKING:
     import httpx
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["InputSpec", "complete_row", "input_specs", "predict_rest"]
 
 ROWS_PER_REQUEST = 1_000
+CHARACTERS_PER_REQUEST = 16_000_000
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -68,22 +69,14 @@ def predict_rest(
         predictions: list[Any] = []
         for start in range(0, len(rows), ROWS_PER_REQUEST):
             chunk = rows[start : start + ROWS_PER_REQUEST]
-            body = {
-                "signature_name": signature_name,
-                "instances": [
-                    complete_row(row, inputs, where=f"Row {start + number}")
-                    for number, row in enumerate(chunk)
-                ],
-            }
-            answer = _request(http, "POST", f"{url}:predict", model, body)
-            part = answer.get("predictions")
-            if not isinstance(part, list) or len(part) != len(chunk):
-                raise ServingError(
-                    f"The model server at {base} gave no prediction for some rows",
-                    received=f"{len(part) if isinstance(part, list) else 'no'} predictions",
-                    expected=f"{len(chunk)} predictions",
-                )
-            predictions.extend(part)
+            instances = [
+                complete_row(row, inputs, where=f"Row {start + number}")
+                for number, row in enumerate(chunk)
+            ]
+            fill_up(instances, inputs)
+            for body, count in _requests(instances, signature_name):
+                answer = _request(http, "POST", f"{url}:predict", model, body)
+                predictions.extend(_predictions(answer, count, base))
     return predictions
 
 
@@ -115,6 +108,39 @@ def input_specs(metadata: Mapping[str, Any], signature_name: str) -> dict[str, I
         ) from err
 
 
+def _requests(
+    instances: Sequence[Mapping[str, Any]], signature_name: str
+) -> Iterator[tuple[str, int]]:
+    """Rows in order as the bodies of requests that no server finds too large, and their number."""
+    parts: list[list[str]] = [[]]
+    size = 0
+    for instance in instances:
+        # Python's own writer: it knows NaN, which the missing-value convention needs.
+        text = json.dumps(instance)
+        size += len(text)
+        if parts[-1] and size > CHARACTERS_PER_REQUEST:
+            parts.append([])
+            size = len(text)
+        parts[-1].append(text)
+    for part in parts:
+        rows = ", ".join(part)
+        yield (
+            f'{{"signature_name": {json.dumps(signature_name)}, "instances": [{rows}]}}',
+            len(part),
+        )
+
+
+def _predictions(answer: Mapping[str, Any], rows: int, base: str) -> list[Any]:
+    predictions = answer.get("predictions")
+    if not isinstance(predictions, list) or len(predictions) != rows:
+        raise ServingError(
+            f"The model server at {base} gave no prediction for some rows",
+            received=f"{len(predictions) if isinstance(predictions, list) else 'no'} predictions",
+            expected=f"{rows} predictions",
+        )
+    return predictions
+
+
 def _is_loopback(url: str) -> bool:
     try:
         return urlsplit(url).hostname in _LOOPBACK
@@ -129,14 +155,12 @@ def _row_shape(tensor_shape: Mapping[str, Any]) -> tuple[int, ...] | None:
 
 
 def _request(
-    http: httpx.Client, method: str, url: str, model: str, body: Any = None
+    http: httpx.Client, method: str, url: str, model: str, body: str | None = None
 ) -> dict[str, Any]:
     import httpx
 
-    # Python's own writer and reader: they know NaN, which the missing-value convention needs.
-    content = None if body is None else json.dumps(body).encode()
     try:
-        response = http.request(method, url, content=content)
+        response = http.request(method, url, content=body)
     except httpx.TimeoutException as err:
         raise ServingError(
             f"The model server did not answer in time at {url}",

@@ -1,29 +1,22 @@
-"""Rows of raw features, made complete and of the types that a model's inputs have.
+"""Rows of raw features, made complete and of the types and shapes that a model's inputs have.
 
 What a row leaves out is sent as the value that the exported models read as missing: NaN for
-floats, "" for strings, the smallest int64.
+floats, "" for strings and bytes, the smallest int64. A list of any length that is left out is
+sent as one of these, and the lists of one request are filled up with it on the right.
 """
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping
+import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mlproject.errors import ServingError, closest
+from serving.cells import convert, is_missing, plain, stand_in
 
-MISSING_INT64 = -(2**63)
-_FLOATS = ("DT_FLOAT", "DT_DOUBLE", "DT_HALF")
-_INT_BITS = {
-    "DT_INT8": (-(2**7), 2**7 - 1),
-    "DT_INT16": (-(2**15), 2**15 - 1),
-    "DT_INT32": (-(2**31), 2**31 - 1),
-    "DT_INT64": (-(2**63), 2**63 - 1),
-    "DT_UINT8": (0, 2**8 - 1),
-    "DT_UINT32": (0, 2**32 - 1),
-    "DT_UINT64": (0, 2**64 - 1),
-}
+_ANY_LENGTH = (-1,)
 
 
 @dataclass(frozen=True)
@@ -32,8 +25,8 @@ class InputSpec:
 
     Args:
         dtype: TensorFlow's enum name, `DT_FLOAT`.
-        row_shape: The shape of one row's value: `()` for an input of shape `[batch]`; None when
-            the model takes any.
+        row_shape: The shape of one row's value: `()` for an input of shape `[batch]`, `(64,)` for
+            lists of 64 values, `(-1,)` for lists of any length; None when the model takes any.
     """
 
     dtype: str
@@ -47,7 +40,9 @@ def complete_row(
 
     Args:
         row: The raw features by name; absent and None both mean missing, and so do NaN and, for
-            numbers, an empty text.
+            numbers, an empty text. Bytes may be `{"b64": "..."}`. A list may be a list, a tuple,
+            an array or, as in a CSV file, a text with a JSON list; one of a fixed shape of several
+            dimensions may be flat.
         inputs: The model's inputs.
         where: Which row it is, for errors.
 
@@ -55,7 +50,8 @@ def complete_row(
         A value for every input, as it goes into the JSON request.
 
     Raises:
-        ServingError: A feature is unknown, has no value for missing, or is of another type.
+        ServingError: A feature is unknown, has no value for missing, or is of another type or
+            shape.
     """
     for name in row:
         if name not in inputs:
@@ -68,92 +64,132 @@ def complete_row(
     return {name: _value(name, row.get(name), spec, where) for name, spec in inputs.items()}
 
 
-def _value(name: str, value: Any, spec: InputSpec, where: str) -> Any:
-    if hasattr(value, "tolist"):  # numpy's scalars and arrays, without importing numpy
-        value = value.tolist()
-    if isinstance(value, list | tuple) and spec.row_shape != ():
-        return [_value(name, item, spec, where) for item in value]
-    if _is_missing(value, spec.dtype):
-        return _missing(name, spec, where)
-    converted = _convert(value, spec.dtype)
-    if converted is None:
-        raise _type_error(name, value, spec.dtype, where)
-    return converted
+def fill_up(rows: Sequence[dict[str, Any]], inputs: Mapping[str, InputSpec]) -> None:
+    """Make the lists of any length of each input as long as the longest, as a tensor needs them.
 
+    Args:
+        rows: Complete rows, of one request; changed in place.
+        inputs: The model's inputs.
 
-def _is_missing(value: Any, dtype: str) -> bool:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):  # pandas' own None
-        return True
-    if isinstance(value, float) and value != value:
-        return True
-    return value == "" and dtype != "DT_STRING"
-
-
-def _missing(name: str, spec: InputSpec, where: str) -> Any:
-    if spec.row_shape == ():
-        if spec.dtype in _FLOATS:
-            return float("nan")
-        if spec.dtype == "DT_STRING":
-            return ""
-        if spec.dtype == "DT_INT64":
-            return MISSING_INT64
-    raise ServingError(
-        f"{where} has no value for feature '{name}'",
-        received="a missing value",
-        expected=f"a {_label(spec.dtype)} value: this input has no value that means missing",
-    )
-
-
-def _convert(value: Any, dtype: str) -> Any:
-    """Convert a value to a type; None when it is not of that type."""
-    if dtype == "DT_STRING":
-        return _to_string(value)
-    if dtype == "DT_BOOL":
-        return value if isinstance(value, bool) else None
-    try:
-        if dtype in _FLOATS:
-            return float(value) if isinstance(value, int | float | str) else None
-        if dtype in _INT_BITS:
-            return _to_int(value, *_INT_BITS[dtype])
-    except (ValueError, OverflowError):
-        return None
-    return None
-
-
-def _to_string(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return {"b64": base64.b64encode(value).decode()}
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) else None
-
-
-def _to_int(value: Any, low: int, high: int) -> int | None:
-    if isinstance(value, str):  # "8.0" too: so pandas writes integers beside missing values
-        whole, _, fraction = value.strip().partition(".")
-        if fraction.strip("0"):
-            return None
-        value = int(whole)
-    if isinstance(value, float):
-        if not value.is_integer():
-            return None
-        value = int(value)
-    return int(value) if isinstance(value, int) and low <= value <= high else None
-
-
-def _type_error(name: str, value: Any, dtype: str, where: str) -> ServingError:
-    return ServingError(
-        f"{where} has a value of the wrong type for feature '{name}'",
-        received=f"{shorten(value)} ({type(value).__name__})",
-        expected=f"a value of type {_label(dtype)}",
-    )
-
-
-def _label(dtype: str) -> str:
-    return dtype.removeprefix("DT_").lower()
+    Raises:
+        ServingError: Lists differ in length, and the input has no value that means missing.
+    """
+    for name, spec in inputs.items():
+        lengths = {len(row[name]) for row in rows} if spec.row_shape == _ANY_LENGTH else set()
+        if len(lengths) < 2:
+            continue
+        filler = stand_in(spec.dtype)
+        if filler is None:
+            raise ServingError(
+                f"The lists of feature '{name}' differ in length",
+                received=f"{min(lengths)} to {max(lengths)} values",
+                expected=f"{_label(spec)}, all of one length: no value of this type means missing",
+                next_step="ask for rows of one length at a time",
+            )
+        for row in rows:
+            row[name] = row[name] + [filler] * (max(lengths) - len(row[name]))
 
 
 def shorten(value: Any, most: int = 200) -> str:
     """A value as text for an error, cut when it is long."""
     text = repr(value)
     return text if len(text) <= most else text[:most] + "..."
+
+
+def _value(name: str, value: Any, spec: InputSpec, where: str) -> Any:
+    value = plain(value)
+    if spec.row_shape is None and isinstance(value, list | tuple):
+        return [_value(name, item, spec, where) for item in value]
+    if spec.row_shape:
+        return _list(name, value, spec, spec.row_shape, where)
+    if is_missing(value, spec.dtype):
+        return _missing(name, spec, where)
+    return _one(name, value, spec, where)
+
+
+def _list(
+    name: str, value: Any, spec: InputSpec, row_shape: tuple[int, ...], where: str
+) -> list[Any]:
+    if isinstance(value, str):
+        value = _parsed(value)
+    if is_missing(value, spec.dtype) or value in ([], ()):
+        return [_missing(name, spec, where)]
+    if not isinstance(value, list | tuple):
+        raise _type_error(name, value, spec, where)
+    flat, shape = _flatten(value)
+    if -1 not in row_shape and shape == (math.prod(row_shape),):
+        shape = row_shape
+    if len(shape) != len(row_shape) or not all(map(_fits, row_shape, shape)):
+        raise ServingError(
+            f"{where} has a list of the wrong length for feature '{name}'",
+            received=f"{' x '.join(map(str, shape))} values",
+            expected=_label(spec),
+        )
+    if any(is_missing(item, spec.dtype) for item in flat):
+        raise ServingError(
+            f"{where} has a list with a missing value for feature '{name}'",
+            received=shorten(value),
+            expected=f"{_label(spec)}; none of them may be missing",
+        )
+    nested = [_one(name, item, spec, where) for item in flat]
+    for size in reversed(shape[1:]):
+        nested = [nested[start : start + size] for start in range(0, len(nested), size)]
+    return nested
+
+
+def _flatten(value: Any) -> tuple[list[Any], tuple[int, ...]]:
+    """The values of nested lists, and their shape as far as they are lists of one length."""
+    flat, shape = [value], []
+    while flat and all(isinstance(item, list | tuple) for item in flat):
+        sizes = {len(item) for item in flat}
+        if len(sizes) > 1:
+            break
+        shape.append(sizes.pop())
+        flat = [plain(inner) for item in flat for inner in item]
+    return flat, tuple(shape)
+
+
+def _parsed(text: str) -> Any:
+    """The list that a text holds as JSON; the text itself if it is none."""
+    try:
+        return json.loads(text) if text.lstrip().startswith("[") else text
+    except (ValueError, RecursionError):
+        return text
+
+
+def _fits(size: int, given: int) -> bool:
+    return size in (-1, given)
+
+
+def _missing(name: str, spec: InputSpec, where: str) -> Any:
+    value = stand_in(spec.dtype) if spec.row_shape in ((), _ANY_LENGTH) else None
+    if value is None:
+        raise ServingError(
+            f"{where} has no value for feature '{name}'",
+            received="a missing value",
+            expected=f"{_label(spec)}: this input has no value that means missing",
+        )
+    return value
+
+
+def _one(name: str, value: Any, spec: InputSpec, where: str) -> Any:
+    converted = convert(value, spec.dtype)
+    if converted is None:
+        raise _type_error(name, value, spec, where)
+    return converted
+
+
+def _type_error(name: str, value: Any, spec: InputSpec, where: str) -> ServingError:
+    return ServingError(
+        f"{where} has a value of the wrong type for feature '{name}'",
+        received=f"{shorten(value)} ({type(value).__name__})",
+        expected=_label(spec),
+    )
+
+
+def _label(spec: InputSpec) -> str:
+    dtype = spec.dtype.removeprefix("DT_").lower()
+    if not spec.row_shape:
+        return f"a value of type {dtype}"
+    sizes = " x ".join("any number of" if size == -1 else str(size) for size in spec.row_shape)
+    return f"a list of {sizes} values of type {dtype}"

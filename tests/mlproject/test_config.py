@@ -90,6 +90,8 @@ VALID: dict[str, dict[str, Any]] = {
     "a value with '='": {"evaluation": {"slices": ["pay"], **bounds(slices=["pay=a=b"])}},
     "a bound below 0": {"evaluation": {"change_thresholds": {"auc": {"max_loss": -0.01}}}},
     "a sample": {"serving": {"sample": {"a": 1, "b": None, "c": "x", "d": 0.5, "e": True}}},
+    "lists in the sample": {"serving": {"sample": {"a": [1, 2.5], "b": ["x", {"b64": "YQ=="}]}}},
+    "bytes in the sample": {"serving": {"sample": {"a": {"b64": "/wA="}}}},
 }
 
 INVALID: dict[str, tuple[dict[str, Any], str]] = {
@@ -179,7 +181,23 @@ INVALID: dict[str, tuple[dict[str, Any], str]] = {
         "slice 'pay' is not measured; write COLUMN=VALUE or COLUMN=*",
     ),
     "slices without columns": ({"evaluation": bounds(slices=["pay=x"])}, "(there are none)"),
-    "a list in the sample": ({"serving": {"sample": {"a": [1]}}}, "serving.sample.a"),
+    "a list of lists in the sample": (
+        {"serving": {"sample": {"a": [[1]]}}},
+        "serving.sample: 'a' is neither text, a finite number",
+    ),
+    "a missing value in a list of the sample": (
+        {"serving": {"sample": {"a": [1, None]}}},
+        "serving.sample: the list 'a' has a missing value",
+    ),
+    "no base64 in the sample": ({"serving": {"sample": {"a": {"b64": "a"}}}}, "bytes as {b64: "),
+    "a number in the sample that is none": (
+        {"serving": {"sample": {"a": float("nan")}}},
+        "serving.sample: 'a' is neither",
+    ),
+    "a sample that no tag holds": (
+        {"serving": {"sample": {"a": [255] * 30_000}}},
+        "serving.sample: the row has 150,007 characters",
+    ),
     "no slice at all": ({"evaluation": bounds(slices=[])}, "evaluation.value_thresholds.auc"),
 }
 
@@ -201,7 +219,7 @@ BROKEN: dict[str, tuple[str, str]] = {
     "a number for a key": (yaml.safe_dump(values()) + "1: 2\n", "1: Keys should be strings"),
     "a section within itself": (
         yaml.safe_dump(values()) + "serving: &a {sample: *a}\n",
-        "serving.sample.sample",
+        "serving.sample: 'sample' is neither",
     ),
 }
 

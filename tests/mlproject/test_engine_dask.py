@@ -282,13 +282,12 @@ def test_statistics_are_those_of_the_local_engine(
 
 
 def analyse(split: Path, schema: Any, module: Any, settings: EngineSettings, folder: Path) -> Path:
-    """tf.Transform's analysis of the taxi example into a new folder; the graph's folder."""
+    """tf.Transform's analysis by a module into a new folder; the graph's folder."""
     from mlproject.transform import GRAPH_FOLDER, analyze_examples
 
     folder.mkdir()
-    temp = folder / "temp"
-    function = module.preprocessing_fn
-    analyze_examples(split, schema, function, TAXI / "taxi.py", folder, temp, engine=settings)
+    temp, path = folder / "temp", Path(module.__file__)
+    analyze_examples(split, schema, module.preprocessing_fn, path, folder, temp, engine=settings)
     return folder / GRAPH_FOLDER
 
 
@@ -360,6 +359,43 @@ def test_what_analyzers_made_of_a_span_is_kept_and_taken_again(
         )
     assert made[0]
     assert made[1] == made[0]
+
+
+THREE_PASSES = """
+import tensorflow as tf
+import tensorflow_transform as tft
+
+def preprocessing_fn(inputs):
+    bucket = tft.bucketize(tft.scale_to_z_score(tf.reshape(inputs["fare"], [-1])), 4)
+    return {"bucket": bucket, "scaled": tft.scale_to_0_1(tf.cast(bucket, tf.float32))}
+"""
+
+
+@pytest.mark.usefixtures("small_partitions")
+def test_no_rows_pass_through_the_driver_between_passes(
+    cluster: DaskProcesses,
+    split: Path,
+    taxi_schema: Any,
+    load_code: Callable[[str], Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    came_back = []
+    run_on_workers = Cluster.map
+
+    def recorded(self: Cluster, *args: Any) -> list[Any]:
+        results = run_on_workers(self, *args)
+        chunks = [c for r in results for written in r.outputs.values() for c in written]
+        came_back.append(sum(map(len, chunks)))
+        return results
+
+    monkeypatch.setattr(Cluster, "map", recorded)
+    module, settings = load_code(THREE_PASSES), cluster.settings(2)
+    dask = analyse(split, taxi_schema, module, settings, tmp_path / "dask")
+    rows = applied(split, dask, settings, tmp_path / "rows")
+    assert set(rows["bucket"].to_pylist()) == {0, 1, 2, 3}
+    assert sorted(set(rows["scaled"].to_pylist())) == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert 0 < max(came_back) < pq.read_table(split).nbytes / 10
 
 
 def in_background(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:

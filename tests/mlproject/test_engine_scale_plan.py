@@ -63,9 +63,7 @@ def test_a_plan_by_hand(scale_plan: ModuleType, costs: object) -> None:
     assert made.usd == pytest.approx((2 * 7_078 * 2 + (7_078 + 1_000) * 3) / 3600)
 
 
-def test_the_storage_bounds_what_more_workers_can_do(
-    scale_plan: ModuleType, costs: object
-) -> None:
+def test_the_storage_bounds_what_more_workers_can_do(scale_plan: ModuleType, costs: object) -> None:
     slow = replace(costs, storage_gb_per_s=0.00001)  # type: ignore[type-var]
     made = scale_plan.plan(1_000_000, 1_000, slow)
     driver_s = 2 + 4_000 * 0.5

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
-from mlproject import evaluation
+from mlproject import evaluation, raw_inputs
 from mlproject.errors import DataError, ServingError
 from mlproject.evaluation import (
     PREDICTIONS_FILE,
@@ -32,6 +32,7 @@ X = [-2.0, 1.0, 0.5, -1.0, 3.0, -0.5, 2.0]
 LABELS = [0, 1, 0, 0, 1, 1, 1]
 GROUPS = ["a", "b", None, "a", "b", "a", "b"]
 HOURS = [7, 7, 8, 7, 8, 8, None]
+MANY = [[1.0, 2.0], None, [-3.0], [0.5] * 9, [4.0, -4.0], None, [1.0]]
 
 
 class Evaluated:
@@ -40,6 +41,7 @@ class Evaluated:
     def __init__(self, folder: Path, write: Callable[..., Path]) -> None:
         self.folder = folder
         columns = {"x": pa.array(X), "group": pa.array(GROUPS), "hour": pa.array(HOURS)}
+        columns |= {"many": pa.array(MANY), "raw": pa.array([b"\xff"] * 7)}
         write(folder / "examples" / "Split-eval", columns)
         (folder / "transformed" / "Split-eval").mkdir(parents=True)
         self.label(pa.array(LABELS))
@@ -48,9 +50,11 @@ class Evaluated:
         file = self.folder / "transformed" / "Split-eval" / TRANSFORMED_FILE
         pq.write_table(pa.table({name: labels, "y_xf": labels}), file)
 
-    def model(self, name: str, score: Callable[[Any], Any], column: str = "x") -> Path:
+    def model(
+        self, name: str, score: Callable[[Any], Any], column: str = "x", row: Any = ()
+    ) -> Path:
         module = tf.Module()
-        spec = {column: tf.TensorSpec([None], tf.float32, name=column)}
+        spec = {column: tf.TensorSpec([None, *row], tf.float32, name=column)}
 
         @tf.function(input_signature=[spec], autograph=False)
         def serve(features: Any) -> Any:
@@ -261,6 +265,41 @@ def test_a_prediction_that_is_no_probability_is_a_serving_error(
     with pytest.raises(ServingError, match="cannot be evaluated") as caught:
         evaluated.score({CANDIDATE: evaluated.model("bad", score)})
     assert "one sigmoid output" in str(caught.value.next_step)
+
+
+def total(many: Any) -> Any:
+    return tf.sigmoid(tf.reduce_sum(tf.where(tf.math.is_nan(many), 0.0, many), axis=1))
+
+
+@pytest.mark.parametrize("most", [1, 30, 1 << 22])
+def test_lists_are_scored_whatever_the_longest_of_a_batch(
+    most: int, evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw_inputs, "MAX_PADDED_VALUES", most)
+    told: list[int] = []
+    models = {CANDIDATE: evaluated.model("sum", total, "many", (None,))}
+    scored = evaluated.score(models, told=told.append)
+    wanted = sigmoid([sum(values or []) for values in MANY])
+    np.testing.assert_allclose(scored.scores[CANDIDATE], wanted, rtol=1e-6)
+    assert told == [7]
+
+
+def test_a_champion_of_lists_of_another_length_is_named_by_its_input(
+    evaluated: Evaluated,
+) -> None:
+    old = evaluated.model("old", total, "many", (4,))
+    with pytest.raises(ServingError, match="does not fit the model's input 'many'") as caught:
+        evaluated.score({CHAMPION: old})
+    assert (caught.value.received, caught.value.expected) == ("9 values a row", "4 values a row")
+
+
+@pytest.mark.parametrize(("column", "kind"), [("many", "lists"), ("raw", "bytes")])
+def test_a_slice_column_of_lists_or_bytes_is_refused(
+    column: str, kind: str, evaluated: Evaluated
+) -> None:
+    with pytest.raises(DataError, match=f"by '{column}' failed") as caught:
+        evaluated.score({}, column)
+    assert caught.value.received == f"a column of {kind}"
 
 
 def test_an_unknown_slice_column_names_the_closest(evaluated: Evaluated) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from mlproject.errors import RegistryError, TrackingError, Transient
 from mlproject.examples.reader import read_batches
+from mlproject.raw_inputs import raw_arrays
 from mlproject.registry import (
     BLESSING_TAG,
     EVIDENCE,
@@ -26,7 +27,7 @@ from mlproject.registry import (
     VersionInfo,
     parse_reference,
 )
-from mlproject.saved_model import OUTPUT, load_test, open_signature, raw_arrays
+from mlproject.saved_model import OUTPUT, load_test, open_signature
 from mlproject.settings import Settings
 from mlproject.tracking import Tracker
 from mlproject.training import MODEL_FOLDER

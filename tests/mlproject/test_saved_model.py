@@ -15,14 +15,8 @@ import tensorflow as tf
 
 from mlproject.errors import ServingError, UserModuleError
 from mlproject.examples.reader import read_batches
-from mlproject.saved_model import (
-    MISSING_INT,
-    OUTPUT,
-    export_saved_model,
-    load_test,
-    open_signature,
-    raw_arrays,
-)
+from mlproject.raw_inputs import MISSING_INT, raw_arrays
+from mlproject.saved_model import OUTPUT, export_saved_model, load_test, open_signature
 from mlproject.schema import parse_schema, serving_features, set_environments
 from mlproject.training import MODEL_FOLDER
 from mlproject.transform import (
@@ -71,12 +65,67 @@ def preprocessing_fn(inputs):
 """
 
 
+LIST_SCHEMA = """
+feature { name: "one" type: FLOAT value_count { min: 1 max: 1 } }
+feature { name: "text" type: BYTES value_count { min: 1 max: 1 } }
+feature { name: "raw" type: BYTES value_count { min: 1 max: 1 } }
+feature { name: "bytes" type: BYTES presence { min_fraction: 1 } shape { dim { size: 1 } } }
+feature { name: "pixels" type: INT presence { min_fraction: 1 } shape { dim { size: 4 } } }
+feature {
+  name: "square" type: FLOAT presence { min_fraction: 1 }
+  shape { dim { size: 2 } dim { size: 2 } }
+}
+feature { name: "ints" type: INT value_count { min: 1 } }
+feature { name: "floats" type: FLOAT value_count { min: 1 max: 9 } }
+feature { name: "tags" type: BYTES value_count { min: 1 } }
+feature { name: "blobs" type: BYTES value_count { min: 2 max: 3 } }
+"""
+LIST_ROWS = {
+    "one": pa.array([0.5, None, -1.0, 2.0]),
+    "text": pa.array(["b", None, "a", "caf\u00e9"]),
+    "raw": pa.array([b"\x00\xff", None, b"x\x00", b"\x80"]),
+    "bytes": pa.array([b"\x89PNG\x00", b"\xff", b"a", b"\x00"]),
+    "pixels": pa.array([[0, 1, 2, 255], [4, 5, 6, 7], [8, 9, 1, 2], [0, 0, 0, 0]]),
+    "square": pa.array([[0.0, 1.5, 2.0, 3.0]] * 3 + [[-1.0, -2.0, -3.0, 0.0]]),
+    "ints": pa.array([[3], None, [-7, 5, 2**62], [0, 0]]),
+    "floats": pa.array([None, [0.25, float("nan"), 1.0], [1.0], [0.0, -0.0, 3.5, 4.5]]),
+    "tags": pa.array([["a", "", "b"], ["caf\u00e9"], None, ["a", "a"]]),
+    "blobs": pa.array([[b"\x00", b"\xff\x00"], [b"a", b"b", b"c"], None, [b"", b"x"]]),
+}
+LIST_CODE = """
+import tensorflow as tf
+import tensorflow_transform as tft
+
+
+def numbers(tensor):
+    if tensor.dtype != tf.string:
+        return tf.cast(tensor, tf.float32)
+    return tf.cast(tf.strings.to_hash_bucket_fast(tensor, 1000), tf.float32)
+
+
+def preprocessing_fn(inputs):
+    outputs = {}
+    for name, tensor in inputs.items():
+        if isinstance(tensor, tf.SparseTensor):
+            shape = [tensor.dense_shape[0], 5]
+            tensor = tf.SparseTensor(tensor.indices, numbers(tensor.values), shape)
+            ones = tf.SparseTensor(tensor.indices, tf.ones_like(tensor.values), shape)
+            counts = tf.reshape(tf.sparse.reduce_sum(ones, 1), [-1])
+            outputs[name + "_count"] = tf.cast(counts, tf.int64)
+            tensor = tf.reshape(tf.sparse.to_dense(tensor, -1.0), [-1, 5])
+        outputs[name + "_xf"] = numbers(tensor)
+    outputs["pixels_scaled"] = tft.scale_to_0_1(inputs["pixels"])
+    outputs["y"] = tf.cast(outputs["ints_count"] > 1, tf.int64)
+    return outputs
+"""
+
+
 class Small:
     """A project of four rows; exports a model and asks it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, schema: str, training_only: tuple[str, ...] = ()) -> None:
         self.folder = folder
-        self.schema = set_environments(parse_schema(SCHEMA, "here"), ["tips"])
+        self.schema = set_environments(parse_schema(schema, "here"), training_only)
         self.graph: Any = None
 
     def export(self, model: Any, out: Path) -> Path:
@@ -84,21 +133,33 @@ class Small:
         return out
 
     def features(self, *names: str) -> dict[str, np.ndarray]:
+        """Transformed columns; all but the label where none is named."""
         columns = next(Materialized([self.folder / "out" / TRANSFORMED_FILE]).columns())
-        return {name: columns[name] for name in names}
+        return {name: columns[name] for name in names or sorted(set(columns) - {"y"})}
+
+    def prepare(self, split: Path, code: str) -> None:
+        """Analyses and transforms the split with the `preprocessing_fn` of some code."""
+        file = self.folder / "project.py"
+        module = types.ModuleType(self.folder.name)
+        exec(compile(code, str(file), "exec"), module.__dict__)
+        function, temp = module.preprocessing_fn, self.folder / "temp"
+        analyze_examples(split, self.schema, function, file, self.folder, temp)
+        self.graph = TransformGraph(self.folder / GRAPH_FOLDER)
+        transform_examples(split, self.graph, self.folder / "out", file)
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory, write_split: Callable[..., Path]) -> Small:
-    folder = tmp_path_factory.mktemp("small")
-    project = Small(folder)
-    code = folder / "project.py"
-    module = types.ModuleType("small_project")
-    exec(compile(CODE, str(code), "exec"), module.__dict__)
-    split, function = write_split(folder / "Split-train", ROWS), module.preprocessing_fn
-    analyze_examples(split, project.schema, function, code, folder, folder / "temp")
-    project.graph = TransformGraph(folder / GRAPH_FOLDER)
-    transform_examples(split, project.graph, folder / "out", code)
+    project = Small(tmp_path_factory.mktemp("small"), SCHEMA, ("tips",))
+    project.prepare(write_split(project.folder / "Split-train", ROWS), CODE)
+    return project
+
+
+@pytest.fixture(scope="module")
+def lists(tmp_path_factory: pytest.TempPathFactory, write_split: Callable[..., Path]) -> Small:
+    """Lists of fixed and of any length, and bytes; some missing."""
+    project = Small(tmp_path_factory.mktemp("lists"), LIST_SCHEMA)
+    project.prepare(write_split(project.folder / "Split-train", LIST_ROWS), LIST_CODE)
     return project
 
 
@@ -119,19 +180,20 @@ def serialized(rows: pa.RecordBatch, names: tuple[str, ...]) -> np.ndarray:
     """Rows as serialized tf.train.Example, where a missing value is a feature that is not there."""
     examples = []
     for row in rows.to_pylist():
-        feature = {}
-        for name in names:
-            value = row[name]
-            if isinstance(value, int):
-                feature[name] = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-            elif isinstance(value, float):
-                feature[name] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
-            elif value is not None:
-                text = tf.train.BytesList(value=[value.encode()])
-                feature[name] = tf.train.Feature(bytes_list=text)
+        feature = {name: as_feature(row[name]) for name in names if row[name] is not None}
         features = tf.train.Features(feature=feature)
         examples.append(tf.train.Example(features=features).SerializeToString())
     return np.array(examples, object)
+
+
+def as_feature(value: Any) -> Any:
+    values = value if isinstance(value, list) else [value]
+    if isinstance(values[0], int):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+    if isinstance(values[0], float):
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+    texts = [v.encode() if isinstance(v, str) else v for v in values]
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=texts))
 
 
 def inputs_of(*names: str) -> dict[str, Any]:
@@ -258,6 +320,81 @@ def test_raw_arrays_are_of_the_types_that_the_signatures_take() -> None:
     }
     assert arrays["n"].tolist() == [3, -(2**63), -7, 3]
     assert arrays["s"].tolist() == [b"b", b"a", b"", b"a"]
+
+
+@pytest.fixture(scope="module")
+def listed(lists: Small) -> Path:
+    """A model of every list and bytes feature, exported."""
+    kinds = {"float32": "_xf", "int64": "_count"}
+    inputs = {
+        name: keras.Input(values.shape[1:], name=name, dtype=str(values.dtype))
+        for name, values in lists.features().items()
+        if name.endswith(tuple(kinds.values()))
+    }
+    flat = [keras.layers.Flatten()(keras.ops.cast(i, "float32")) for i in inputs.values()]
+    total = keras.ops.sum(keras.ops.concatenate(flat, axis=1) / 1e6, axis=1, keepdims=True)
+    return lists.export(keras.Model(inputs, total), lists.folder / "model")
+
+
+def test_lists_and_bytes_are_served_as_they_were_transformed(listed: Path, lists: Small) -> None:
+    """Missing ones too, and NaN and "" in a list before its last value."""
+    wanted = lists.features()
+    assert wanted["ints_count"].tolist() == [1, 0, 3, 2]
+    assert wanted["floats_count"].tolist() == [0, 3, 1, 4]
+    assert wanted["tags_count"].tolist() == [3, 1, 0, 2]
+    assert wanted["raw_count"].tolist() == [1, 0, 1, 1]
+    assert wanted["square_xf"].shape == (4, 2, 2)
+    assert len({tuple(row) for row in wanted["blobs_xf"].tolist()}) == 4
+    rows = pa.RecordBatch.from_pydict(LIST_ROWS)
+    with open_signature(listed, "transform_features") as transform:
+        features = transform(raw_arrays(rows, transform.input_names))  # type: ignore[attr-defined]
+    assert sorted(features) == sorted(wanted)
+    for name, values in wanted.items():
+        np.testing.assert_allclose(features[name], values, rtol=1e-6, err_msg=name)
+
+
+def test_every_signature_gives_lists_and_bytes_the_same_prediction(
+    listed: Path, lists: Small
+) -> None:
+    rows = pa.RecordBatch.from_pydict(LIST_ROWS)
+    features = {n: v for n, v in lists.features().items() if n != "pixels_scaled"}
+    flat = [values.reshape(len(values), -1).astype("float32") for values in features.values()]
+    wanted = np.concatenate(flat, axis=1).sum(axis=1) / 1e6
+    assert np.isnan(wanted[1])  # as the list with a NaN in it asks for
+    with open_signature(listed) as predict:
+        given = raw_arrays(rows, predict.input_names)  # type: ignore[attr-defined]
+        served = predict(given)[OUTPUT]
+        alone = [
+            predict(raw_arrays(rows.slice(row, 1), tuple(given)))[OUTPUT][0] for row in range(4)
+        ]
+        wider = {**given, "ints": np.pad(given["ints"], [(0, 0), (0, 3)], constant_values=-(2**63))}
+        padded_more = predict(wider)[OUTPUT]
+    with open_signature(listed, "serve_examples") as predict:
+        by_example = predict({"examples": serialized(rows, tuple(LIST_ROWS))})[OUTPUT]
+    np.testing.assert_allclose(served[:, 0], wanted, rtol=1e-5)
+    for scores in (alone, padded_more, by_example):
+        np.testing.assert_allclose(scores, served, rtol=1e-6)
+
+
+def test_the_inputs_of_lists_have_the_shapes_of_the_schema(listed: Path) -> None:
+    signature = tf.saved_model.load(str(listed)).signatures["serving_default"]
+    shapes = {n: s.shape.as_list() for n, s in signature.structured_input_signature[1].items()}
+    assert shapes == {
+        **{name: [None] for name in ("one", "text", "raw", "bytes")},
+        "pixels": [None, 4],
+        "square": [None, 2, 2],
+        **{name: [None, None] for name in ("ints", "floats", "tags", "blobs")},
+    }
+
+
+def test_data_of_other_lists_is_refused_by_the_inputs_name(listed: Path) -> None:
+    short = dict(LIST_ROWS, pixels=pa.array([[1, 2, 3]] * 4))
+    with open_signature(listed) as predict:
+        given = raw_arrays(pa.RecordBatch.from_pydict(short), predict.input_names)  # type: ignore[attr-defined]
+        with pytest.raises(ServingError, match="'pixels'") as caught:
+            predict(given)
+    assert caught.value.received == "3 values a row"
+    assert caught.value.expected == "4 values a row"
 
 
 class Subclassed(keras.Model):

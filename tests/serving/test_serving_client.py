@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mlproject.errors import ServingError
+from serving import client
 from serving.client import ROWS_PER_REQUEST, InputSpec, input_specs, predict_rest
+from serving.export import export_version
 from serving.model_server import ModelServer
 
 
@@ -58,6 +61,84 @@ def test_many_rows_go_in_several_requests_and_stay_in_order(server: ModelServer)
     count = 2 * ROWS_PER_REQUEST + 1
     rows = [{"x": float(number)} for number in range(count)]
     assert predict_rest(server.rest_url, "double", rows) == [2.0 * n for n in range(count)]
+
+
+@pytest.fixture(scope="module")
+def lists_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of `lists`: any `[batch, n]` float32, two `[batch, 2]` int64, raw `[batch]` string
+    -> count of the numbers in `any`, sum of `two`, length of `raw`, and n.
+    """
+    import tensorflow as tf
+
+    class Lists(tf.Module):
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None, None], tf.float32, name="any"),
+                tf.TensorSpec([None, 2], tf.int64, name="two"),
+                tf.TensorSpec([None], tf.string, name="raw"),
+            ]
+        )
+        def measure(self, any, two, raw):
+            numbers = tf.cast(tf.logical_not(tf.math.is_nan(any)), tf.int64)
+            return {
+                "count": tf.reduce_sum(numbers, axis=1),
+                "sum": tf.reduce_sum(two, axis=1),
+                "length": tf.strings.length(raw),
+                "width": tf.zeros_like(two[:, 0]) + tf.shape(any, tf.int64)[1],
+            }
+
+    root = tmp_path_factory.mktemp("lists")
+    module = Lists()
+    tf.saved_model.save(module, str(root / "saved"), signatures=module.measure)
+    export_version(root / "saved", root / "lists", 1)
+    with ModelServer({"lists": root / "lists"}, rest_port=0, grpc_port=0) as running:
+        running.wait_until_available(60)
+        yield running.rest_url
+
+
+def test_lists_and_bytes_are_sent_and_filled_up(lists_url: str) -> None:
+    rows = [
+        {"any": [1.0, 2.0], "two": [3, 4], "raw": b"\xff\x00\x00"},
+        {"any": (0.5,), "two": "[1, 1]", "raw": {"b64": "YWI="}},
+        {"two": np.array([-1, 1])},
+    ]
+    assert predict_rest(lists_url, "lists", rows) == [
+        {"count": 2, "sum": 7, "length": 3, "width": 2},
+        {"count": 1, "sum": 2, "length": 2, "width": 2},
+        {"count": 0, "sum": 0, "length": 0, "width": 2},
+    ]
+    [alone] = predict_rest(lists_url, "lists", rows[2:])
+    assert alone == {"count": 0, "sum": 0, "length": 0, "width": 1}
+
+
+def test_a_list_of_the_wrong_length_is_refused_before_it_is_sent(lists_url: str) -> None:
+    rows = [{"two": [1, 2]}, {"two": [1, 2, 3]}]
+    with pytest.raises(ServingError, match=r"Row 1 .*'two'.*3 values.*2 values") as caught:
+        predict_rest(lists_url, "lists", rows)
+    assert "status" not in str(caught.value)
+
+
+def test_long_rows_go_in_requests_that_are_not_too_large(
+    lists_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[dict[str, Any]] = [{"any": [1.0] * n, "two": [n, 0]} for n in (5, 1, 300, 2)]
+    whole = predict_rest(lists_url, "lists", rows)
+    sent = []
+    monkeypatch.setattr(client, "CHARACTERS_PER_REQUEST", 2_500)
+    request = client._request
+
+    def counted(*args: Any) -> Any:
+        sent.append(args[1])
+        return request(*args)
+
+    monkeypatch.setattr(client, "_request", counted)
+    assert predict_rest(lists_url, "lists", rows) == whole
+    assert [answer["sum"] for answer in whole] == [5, 1, 300, 2]
+    assert sent == ["GET", "POST", "POST", "POST", "POST"]
+    monkeypatch.setattr(client, "CHARACTERS_PER_REQUEST", 3_500)
+    sent.clear()
+    assert predict_rest(lists_url, "lists", rows) == whole
+    assert sent == ["GET", "POST", "POST"]
 
 
 def test_no_rows_need_no_server() -> None:

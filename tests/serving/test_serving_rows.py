@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from mlproject.errors import ServingError
-from serving.rows import MISSING_INT64, InputSpec, complete_row
+from serving.cells import MISSING_INT64
+from serving.rows import InputSpec, complete_row, fill_up
 
 INPUTS = {
     "miles": InputSpec("DT_FLOAT"),
@@ -104,9 +105,139 @@ def test_a_type_without_a_value_for_missing_is_refused(dtype: str) -> None:
         one(None, dtype)
 
 
+@pytest.mark.parametrize("value", [{"b64": "/w=="}, {"b64": ""}])
+def test_bytes_may_be_given_as_json_gives_them(value: Any) -> None:
+    assert one(value, "DT_STRING") == value
+
+
+@pytest.mark.parametrize(
+    "value", [{"b64": "/w="}, {"b64": "\u00ff"}, {"b64": 1}, {"b64": "/w==", "x": 1}, {}]
+)
+def test_what_is_no_base64_is_refused(value: Any) -> None:
+    with pytest.raises(ServingError, match="wrong type for feature 'f'"):
+        one(value, "DT_STRING")
+
+
+def listed(value: Any, dtype: str = "DT_INT64", row_shape: tuple[int, ...] | None = (-1,)) -> Any:
+    return complete_row({"f": value}, {"f": InputSpec(dtype, row_shape)}, where="Row 7")["f"]
+
+
 def test_vectors_are_converted_value_by_value_and_never_filled() -> None:
     inputs = {"v": InputSpec("DT_FLOAT", (2,))}
     assert complete_row({"v": np.array([1, 2])}, inputs) == {"v": [1.0, 2.0]}
-    for vector in (None, [1.0, None]):
-        with pytest.raises(ServingError, match="no value for feature 'v'"):
-            complete_row({"v": vector}, inputs)
+    with pytest.raises(ServingError, match="no value for feature 'v'"):
+        complete_row({"v": None}, inputs)
+    with pytest.raises(ServingError, match="a list with a missing value for feature 'v'"):
+        complete_row({"v": [1.0, None]}, inputs)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "row_shape", "expected"),
+    [
+        ([1, 2.0, "3"], "DT_INT64", (3,), [1, 2, 3]),
+        ((1, 2), "DT_FLOAT", (-1,), [1.0, 2.0]),
+        (np.array([1, 2], "int32"), "DT_INT64", (-1,), [1, 2]),
+        ([np.int64(1), np.float32(2)], "DT_INT64", (2,), [1, 2]),
+        (
+            ["a", "", b"\xff", {"b64": "YQ=="}],
+            "DT_STRING",
+            (-1,),
+            ["a", "", {"b64": "/w=="}, {"b64": "YQ=="}],
+        ),
+        ([[1, 2], [3, 4]], "DT_INT64", (2, 2), [[1, 2], [3, 4]]),
+        ([1, 2, 3, 4, 5, 6], "DT_INT64", (3, 2), [[1, 2], [3, 4], [5, 6]]),
+        (
+            np.arange(8).reshape(2, 2, 2),
+            "DT_INT64",
+            (2, 2, 2),
+            [[[0, 1], [2, 3]], [[4, 5], [6, 7]]],
+        ),
+        ([np.array([1, 2]), [3, 4]], "DT_INT64", (-1, 2), [[1, 2], [3, 4]]),
+        ("[1, 2, 3]", "DT_INT64", (3,), [1, 2, 3]),
+        (' ["a", "b"]', "DT_STRING", (-1,), ["a", "b"]),
+        ([[1], [2]], "DT_INT64", None, [[1], [2]]),
+    ],
+)
+def test_lists_are_converted_to_the_shape_of_the_input(
+    value: Any, dtype: str, row_shape: Any, expected: Any
+) -> None:
+    assert listed(value, dtype, row_shape) == expected
+
+
+@pytest.mark.parametrize("missing", [None, [], (), float("nan"), np.array([]), "[]"])
+def test_a_missing_list_of_any_length_is_one_stand_in(missing: Any) -> None:
+    assert listed(missing) == [MISSING_INT64]
+    assert listed(missing, "DT_STRING") == [""]
+    assert math.isnan(listed(missing, "DT_FLOAT")[0])
+    for row_shape in [(3,), (-1, 2)]:
+        with pytest.raises(ServingError, match="Row 7 has no value for feature 'f'"):
+            listed(missing, row_shape=row_shape)
+
+
+@pytest.mark.parametrize(
+    ("value", "row_shape", "received", "expected"),
+    [
+        ([1] * 63, (64,), "63 values", "a list of 64 values of type int64"),
+        ([[1, 2], [3, 4]], (4,), "2 x 2 values", "a list of 4 values of type int64"),
+        ([[1, 2, 3, 4]], (2, 2), "1 x 4 values", "a list of 2 x 2 values of type int64"),
+        ([1, 2, 3], (2, 2), "3 values", "a list of 2 x 2 values of type int64"),
+        ([[1, 2]], (-1,), "1 x 2 values", "a list of any number of values of type int64"),
+    ],
+)
+def test_a_list_of_the_wrong_length_names_the_feature_and_both_lengths(
+    value: Any, row_shape: Any, received: str, expected: str
+) -> None:
+    with pytest.raises(ServingError, match=r"Row 7 has a list of the wrong length .*'f'") as caught:
+        listed(value, row_shape=row_shape)
+    assert (caught.value.received, caught.value.expected) == (received, expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "received"),
+    [
+        (3, "3 (int)"),
+        ("three", "'three' (str)"),
+        ("[1, 2", "'[1, 2' (str)"),
+        ("[" * 100_000, None),
+        ({"b64": "YQ=="}, "{'b64': 'YQ=='} (dict)"),
+        ([1, "x"], "'x' (str)"),
+        ([1, 2.5], "2.5 (float)"),
+        ([1, [2]], "[2] (list)"),
+    ],
+)
+def test_what_is_no_list_of_the_type_is_refused(value: Any, received: str | None) -> None:
+    with pytest.raises(ServingError, match="wrong type for feature 'f'") as caught:
+        listed(value)
+    assert received is None or caught.value.received == received
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("value", [[1, None], [1, float("nan")], "[1, null]", "[NaN]"])
+def test_a_missing_value_in_a_list_is_refused(value: Any) -> None:
+    with pytest.raises(ServingError, match="list with a missing value for feature 'f'"):
+        listed(value)
+
+
+def test_the_lists_of_a_request_are_made_as_long_as_the_longest() -> None:
+    inputs = {
+        "any": InputSpec("DT_STRING", (-1,)),
+        "fixed": InputSpec("DT_INT64", (2,)),
+        "one": InputSpec("DT_INT64"),
+    }
+    given = [{"any": ["a"]}, {"any": ["b", "c", "d"]}, {}]
+    rows = [complete_row({"fixed": [1, 2], "one": 3, **row}, inputs) for row in given]
+    fill_up(rows, inputs)
+    assert [row["any"] for row in rows] == [["a", "", ""], ["b", "c", "d"], ["", "", ""]]
+    assert all((row["fixed"], row["one"]) == ([1, 2], 3) for row in rows)
+    fill_up([], inputs)
+
+
+def test_lists_of_a_type_without_a_stand_in_must_be_of_one_length() -> None:
+    inputs = {"f": InputSpec("DT_INT32", (-1,))}
+    rows = [complete_row({"f": [1] * length}, inputs) for length in (2, 2)]
+    fill_up(rows, inputs)
+    assert [row["f"] for row in rows] == [[1, 1], [1, 1]]
+    rows.append(complete_row({"f": [1]}, inputs))
+    with pytest.raises(ServingError, match="'f' differ in length") as caught:
+        fill_up(rows, inputs)
+    assert caught.value.received == "1 to 2 values"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,44 +15,81 @@ BATCH_ROWS = 100_000
 """Rows in a batch and in a Parquet row group: large enough that per-batch costs vanish."""
 
 
+BATCH_BYTES = 64 << 20
+"""What the values of a batch may take, for rows so long that `BATCH_ROWS` of them take more."""
+
+
 class Rebatcher:
-    """Collects batches and hands them back in batches of exactly `rows` rows.
+    """Collects batches and hands them back in batches of `rows` rows.
+
+    A batch ends earlier where its values would take more than `BATCH_BYTES`. Where it ends depends
+    on the rows alone, not on the batches they came in.
 
     Args:
-        rows: Rows in every batch handed back, the last one excepted.
+        rows: Rows in every batch handed back, the last one and those of long rows excepted.
     """
 
     def __init__(self, rows: int = BATCH_ROWS) -> None:
         self._rows = rows
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
+        self._pending_bytes = 0
 
     def push(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """Take one batch in; yield the batches that are full now."""
-        if batch.num_rows:
-            self._pending.append(batch)
-            self._pending_rows += batch.num_rows
-        while self._pending_rows >= self._rows:
-            yield from self._take(self._rows)
+        ends = np.cumsum(_row_bytes(batch))
+        start = taken_bytes = 0
+        while start < batch.num_rows:
+            room = BATCH_BYTES - self._pending_bytes + taken_bytes
+            fitting = int(np.searchsorted(ends, room, side="right")) - start
+            if not self._pending:
+                fitting = max(fitting, 1)  # a row is never cut
+            part = batch.slice(start, min(fitting, self._rows - self._pending_rows))
+            if part.num_rows:
+                self._pending.append(part)
+                self._pending_rows += part.num_rows
+                start += part.num_rows
+                self._pending_bytes += int(ends[start - 1]) - taken_bytes
+                taken_bytes = int(ends[start - 1])
+            if self._pending_rows == self._rows or start < batch.num_rows:
+                yield self._take()
 
     def rest(self) -> Iterator[pa.RecordBatch]:
         """Yield what is left, if any."""
-        if self._pending_rows:
-            yield from self._take(self._pending_rows)
+        if self._pending:
+            yield self._take()
 
-    def _take(self, rows: int) -> Iterator[pa.RecordBatch]:
-        if self._pending[0].num_rows == rows:  # already the right size: no copy
-            taken = [self._pending.pop(0)]
-        else:
-            table = pa.Table.from_batches(self._pending)
-            taken = table.slice(0, rows).combine_chunks().to_batches()
-            self._pending = table.slice(rows).to_batches()
-        self._pending_rows -= rows
-        yield from taken
+    def _take(self) -> pa.RecordBatch:
+        pending, self._pending = self._pending, []
+        self._pending_rows = self._pending_bytes = 0
+        if len(pending) == 1:  # no copy
+            return pending[0]
+        (taken,) = pa.Table.from_batches(pending).combine_chunks().to_batches()
+        return taken
+
+
+def _row_bytes(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    """`[rows] int64`: about how many bytes the values of each row take."""
+    total = np.zeros(batch.num_rows, np.int64)
+    for column in batch.columns:
+        total += _value_bytes(column)
+    return total
+
+
+def _value_bytes(column: pa.Array) -> npt.NDArray[np.int64]:
+    if pa.types.is_list(column.type):
+        lengths = pc.list_value_length(column).fill_null(0).to_numpy()
+        ends = np.concatenate([[0], np.cumsum(_value_bytes(column.flatten()))])
+        places = np.concatenate([[0], np.cumsum(lengths)])
+        sizes: npt.NDArray[np.int64] = np.diff(ends[places])
+        return sizes
+    if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+        return pc.binary_length(column).fill_null(0).to_numpy().astype(np.int64)
+    return np.full(len(column), 8, np.int64)
 
 
 def rebatch(batches: Iterable[pa.RecordBatch], rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-    """The same rows in the same order, in batches of exactly `rows` (the last may be smaller)."""
+    """The same rows in the same order, in batches of `rows` (see `Rebatcher`)."""
     rebatcher = Rebatcher(rows)
     for batch in batches:
         yield from rebatcher.push(batch)

@@ -6,18 +6,22 @@ only failures pay for.
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
 from mlproject.errors import DataError
 from mlproject.examples.columns import check_names
-from mlproject.examples.csv_text import RowError, read_lines, read_rows
+from mlproject.examples.csv_text import CsvRows, RowError, read_text_blocks
 
 MAX_ROW_BYTES = 1 << 20
 """What the reader parses at a time; a row must fit."""
 
 _MISSING_WORDS = {"na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "?", ".", "missing"}
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 _DELIMITERS = {";": "';'", "\t": "a tab", "|": "'|'", ",": "','"}
 
 
@@ -28,7 +32,7 @@ def read_header(path: Path, delimiter: str) -> list[str]:
         DataError: The file is empty, the delimiter is another, a name is empty or doubled.
     """
     try:
-        names = next((row for _, row in read_rows(path, delimiter)), None)
+        names = next((row for _, row in CsvRows(path, delimiter)), None)
     except (RowError, UnicodeDecodeError) as err:
         raise explain(path, delimiter, err) from err
     if names is None:
@@ -59,11 +63,15 @@ def bad_cell(
     """
     if "\n" in value and (fault := unclosed_quote(path, delimiter)):
         return fault
-    line = next((line for line, _ in islice(read_rows(path, delimiter), row + 1, None)), None)
+    line = next((line for line, _ in islice(CsvRows(path, delimiter), row + 1, None)), None)
+    if kind == "int" and _WHOLE_NUMBER.fullmatch(value.strip()):
+        return _beyond_64_bits(path, line, column, value.strip())
     expected = {"int": "a whole number", "float": "a number", "bool": "true or false"}[kind]
     why = "data.column_types declares it" if declared else "the column's other cells are"
     next_step = "fix the cell"
-    if value.strip().lower() in _MISSING_WORDS:
+    if value.strip() == column:
+        next_step = "take the second header line out; the file seems joined from several"
+    elif value.strip().lower() in _MISSING_WORDS:
         next_step += f", or add '{value}' to data.null_values in project.yaml if it means no value"
     elif not value.strip():
         next_step = "leave the cell empty if it means no value"
@@ -98,37 +106,50 @@ def explain(path: Path, delimiter: str, refusal: Exception) -> DataError:
 
 def unclosed_quote(path: Path, delimiter: str) -> DataError | None:
     """The error for a quote that swallows the rest of the file; None if all are closed."""
-    start = 1
-    try:
-        for start, _ in read_rows(path, delimiter):  # noqa: B007 - the last row is what counts
+    rows = CsvRows(path, delimiter)
+    with suppress(RowError):
+        for _ in rows:
             pass
-    except RowError as err:
-        start = err.line
-    quotes = sum(line.count(b'"') for line in islice(read_lines(path), start - 1, None))
-    if quotes % 2 == 0:
+    if rows.quotes_to_the_end() % 2 == 0:
         return None
     return DataError(
-        f"'{path}', line {start}: a quote is opened and never closed",
+        f"'{path}', line {rows.line}: a quote is opened and never closed",
         received="the end of the file inside a quoted cell",
         expected="a closing quote; a quote inside a cell is doubled",
         next_step="close the quote",
     )
 
 
+def _beyond_64_bits(path: Path, line: int | None, column: str, value: str) -> DataError:
+    return DataError(
+        f"'{path}', line {line}: column '{column}' holds a whole number beyond 64 bits",
+        received=f"'{_short(value)}'",
+        expected="whole numbers from -9223372036854775808 to 9223372036854775807",
+        next_step=f"declare data.column_types: {{{column}: string}} in project.yaml if it is a "
+        "name, or float if its first 15 digits are enough",
+    )
+
+
 def _bad_encoding(path: Path) -> DataError | None:
-    offset = 0
-    for number, line in enumerate(read_lines(path), start=1):
-        try:
-            line.decode("utf-8")
-        except UnicodeDecodeError as err:
-            return DataError(
-                f"'{path}', line {number}: bytes that are not UTF-8",
-                received=f"byte 0x{line[err.start]:02x} at offset {offset + err.start:,}",
-                expected="CSV text in UTF-8",
-                next_step="re-encode it, for Western text with: "
-                f"iconv -f WINDOWS-1252 -t UTF-8 '{path}'",
-            )
-        offset += len(line)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    read = decoded = 0
+    line = 1
+    try:
+        for line, block in read_text_blocks(path):
+            decoder.decode(block)
+            read += len(block)
+            decoded = read - len(decoder.getstate()[0])  # a character may go on in the next
+            line += block.count(b"\n")
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as err:
+        line += err.object.count(b"\n", 0, err.start)
+        return DataError(
+            f"'{path}', line {line}: bytes that are not UTF-8",
+            received=f"byte 0x{err.object[err.start]:02x} at offset {decoded + err.start:,}",
+            expected="CSV text in UTF-8",
+            next_step="re-encode it, for Western text with: "
+            f"iconv -f WINDOWS-1252 -t UTF-8 '{path}'",
+        )
     return None
 
 
@@ -136,12 +157,16 @@ def _bad_row(path: Path, delimiter: str) -> DataError | None:
     fields = 0
     line = 0
     try:
-        for line, row in read_rows(path, delimiter):
+        for line, row in CsvRows(path, delimiter):
             fields = fields or len(row)
             if len(row) != fields or sum(map(len, row)) >= MAX_ROW_BYTES:
                 return unclosed_quote(path, delimiter) or _misshapen(path, line, row, fields)
     except RowError as err:
-        return unclosed_quote(path, delimiter) or DataError(
+        if fault := unclosed_quote(path, delimiter):
+            return fault
+        if err.too_long:
+            return _too_long(path, err.line, str(err))
+        return DataError(
             f"'{path}', line {err.line}: the row cannot be parsed",
             received=str(err),
             expected="CSV, with every opened quote closed",
@@ -159,17 +184,22 @@ def _bad_row(path: Path, delimiter: str) -> DataError | None:
 
 def _misshapen(path: Path, line: int, row: Sequence[str], fields: int) -> DataError:
     if len(row) == fields:
-        return DataError(
-            f"'{path}', line {line}: the row is too long",
-            received=f"{sum(map(len, row)):,} characters",
-            expected=f"rows of less than {MAX_ROW_BYTES:,} bytes",
-            next_step="look for an unpaired quote, or keep such content in files of its own",
-        )
+        return _too_long(path, line, f"{sum(map(len, row)):,} characters")
     return DataError(
         f"'{path}', line {line}: the row has not as many cells as the header",
         received=f"{len(row)} cells: '{_short(','.join(row))}'",
         expected=f"{fields} cells",
-        next_step="fix the line; a cell that holds the delimiter needs quotes",
+        next_step="fix the line, a cell that holds the delimiter needs quotes; if the columns "
+        "change from there on, cut the file in two",
+    )
+
+
+def _too_long(path: Path, line: int, received: str) -> DataError:
+    return DataError(
+        f"'{path}', line {line}: the row is too long",
+        received=received,
+        expected=f"rows of less than {MAX_ROW_BYTES:,} bytes",
+        next_step="look for an unpaired quote, or keep such content in files of its own",
     )
 
 

@@ -10,8 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from mlproject.errors import ConfigError
 from mlproject.examples.batches import rebatch
-from mlproject.examples.columns import Columns, arrow_schema, check_declared, check_same_names
+from mlproject.examples.columns import (
+    LIST,
+    SCALAR_TYPES,
+    Columns,
+    arrow_schema,
+    check_declared,
+    check_same_names,
+)
 from mlproject.examples.csv_faults import (
     MAX_ROW_BYTES,
     bad_cell,
@@ -19,7 +27,6 @@ from mlproject.examples.csv_faults import (
     read_header,
     unclosed_quote,
 )
-from mlproject.examples.csv_text import is_packed
 from mlproject.examples.csv_types import (
     BOOL_WORDS,
     EMPTY,
@@ -30,7 +37,8 @@ from mlproject.examples.csv_types import (
     kinds_of_empty,
     widened_kinds,
 )
-from mlproject.examples.sources import ReadOptions, TypesWidened
+from mlproject.examples.formats import ReadOptions, TypesWidened
+from mlproject.examples.raw_bytes import open_native
 
 _SAMPLE_BYTES = MAX_ROW_BYTES
 """What the first look at the types reads. Not an option: it would change the types found."""
@@ -48,7 +56,7 @@ class CsvSource:
         block_bytes: Bytes parsed at a time; a row must fit. Changes no result.
 
     Raises:
-        ConfigError: A declared type names no column or no type.
+        ConfigError: A declared type names no column or no type, or is a list.
         DataError: A file has no usable header, or another one than the first.
     """
 
@@ -60,6 +68,7 @@ class CsvSource:
         self._block_bytes = block_bytes
         self._names = self._common_header()
         check_declared(options.column_types, self._names)
+        _check_scalar(options.column_types)
         self._kinds = self._sampled_kinds()
 
     @property
@@ -67,7 +76,7 @@ class CsvSource:
         return tuple((name, STORED_TYPES[kind]) for name, kind in self._kinds.items())
 
     def batches(self, files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """See `sources.Source.batches`."""
+        """See `formats.FileReader.batches`."""
         schema = arrow_schema(self.columns)
         types = {name: READ_TYPES[kind] for name, kind in self._kinds.items()}
         try:
@@ -83,7 +92,7 @@ class CsvSource:
         delimiter = self._options.delimiter
         last = None
         try:
-            with _open(path) as file:
+            with open_native(path) as file:
                 for last in pa_csv.open_csv(file, **self._arrow_options(types, block_bytes)):
                     if _holds_nul(last):
                         raise explain(path, delimiter, ValueError("a NUL byte"))
@@ -166,10 +175,16 @@ class CsvSource:
         return TypesWidened()
 
 
-def _open(path: Path) -> pa.NativeFile:
-    # A native file, never a Python one: see the warning in csv_text.
-    file = pa.OSFile(str(path), "rb")
-    return pa.CompressedInputStream(file, "gzip") if is_packed(path) else file
+def _check_scalar(column_types: Mapping[str, str]) -> None:
+    for name, column_type in column_types.items():
+        if column_type.endswith(LIST):
+            raise ConfigError(
+                f"data.column_types gives column '{name}' a type that a CSV cell cannot hold",
+                received=f"'{column_type}'",
+                expected=f"{', '.join(SCALAR_TYPES)}: a cell of a CSV file is one value",
+                next_step="declare it a string, or write the data as JSON Lines or Parquet, which "
+                "have lists",
+            )
 
 
 def _text_columns(batch: pa.RecordBatch) -> Iterator[pa.StringArray]:

@@ -1,77 +1,43 @@
 """CSV text read slowly and exactly, with Python's own csv module, to explain what Arrow refuses.
 
-Never hand one of these files to Arrow's CSV reader: it reads ahead on a thread of its own that
-needs Python's lock for them, while its destructor waits for that thread with the lock held.
+Nothing here holds more than a row, and no row of more than `MAX_ROW_CHARS`.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, cast
 
 from mlproject.errors import DataError
-from mlproject.examples.sources import unreadable
+from mlproject.examples.raw_bytes import RawBytes
 
-_MAX_CELL = 16 << 20  # the csv module's own limit is 128 KiB
+MAX_ROW_CHARS = 4 << 20
+"""The longest row that is looked at; Arrow's reader gives up on shorter ones."""
+
+_BLOCK_BYTES = 1 << 20
 
 
-class CsvBytes(io.RawIOBase):
-    """A CSV file's bytes, unpacked; a NUL byte or a corrupt gzip raises DataError.
+class CsvBytes(RawBytes):
+    """A CSV file's unpacked bytes; a NUL byte or a damaged file raises DataError.
 
     Args:
-        path: A file; unpacked when its name ends in `.gz`.
+        path: The file.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._path = path
-        self._offset = 0
-        opened = gzip.open if is_packed(path) else open
-        try:
-            self._file = cast(IO[bytes], opened(path, "rb"))
-        except OSError as err:
-            raise unreadable(path, err) from err
-
-    def readable(self) -> bool:
-        return True
-
     def read(self, size: int | None = -1) -> bytes:
-        try:
-            data = self._file.read(-1 if size is None else size)
-        except (gzip.BadGzipFile, zlib.error, EOFError) as err:
-            raise DataError(
-                f"'{self._path}' is not a whole gzip file",
-                received=f"{err} (after {self._offset:,} bytes of content)",
-                expected="a complete file that `gzip -t` accepts",
-                next_step="copy or pack the file again",
-            ) from err
-        except OSError as err:
-            raise unreadable(self._path, err) from err
+        """See `RawBytes.read`."""
+        data = super().read(size)
         if b"\0" in data:
-            raise self._nul_byte(data)
-        self._offset += len(data)
+            raise self._nul_byte(data, self.offset - len(data))
         return data
 
-    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._file.close()
-        super().close()
-
-    def _nul_byte(self, data: bytes) -> DataError:
-        utf16 = (self._offset == 0 and 0 in data[:2]) or data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    def _nul_byte(self, data: bytes, offset: int) -> DataError:
+        utf16 = (offset == 0 and 0 in data[:2]) or data[:2] in (b"\xff\xfe", b"\xfe\xff")
         return DataError(
             f"'{self._path}' holds NUL bytes, so it is not UTF-8 text",
-            received=f"a zero byte at offset {self._offset + data.index(0):,}",
+            received=f"a zero byte at offset {offset + data.index(0):,}",
             expected="CSV text in UTF-8",
             next_step=f"convert it with: iconv -f UTF-16 -t UTF-8 '{self._path}'"
             if utf16
@@ -79,15 +45,20 @@ class CsvBytes(io.RawIOBase):
         )
 
 
-def is_packed(path: Path) -> bool:
-    """Whether a file is gzip, by its name."""
-    return path.name.lower().endswith(".gz")
+def read_text_blocks(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The file's bytes, 1 MiB at a time.
 
+    Yields:
+        The number, from 1, of the line that the block begins in, and the block.
 
-def read_lines(path: Path) -> Iterator[bytes]:
-    """The file's lines as bytes, line ends included; raises like `CsvBytes`."""
-    with _buffered(path) as lines:
-        yield from lines
+    Raises:
+        DataError: The file cannot be read.
+    """
+    line = 1
+    with CsvBytes(path) as file:
+        while block := file.read(_BLOCK_BYTES):
+            yield line, block
+            line += block.count(b"\n")
 
 
 class RowError(Exception):
@@ -95,40 +66,67 @@ class RowError(Exception):
 
     Attributes:
         line: Where the row starts, from 1.
+        too_long: Whether the row has more than `MAX_ROW_CHARS`.
     """
 
-    def __init__(self, line: int, message: str) -> None:
+    def __init__(self, line: int, message: str, too_long: bool = False) -> None:
         super().__init__(message)
         self.line = line
+        self.too_long = too_long
 
 
-def read_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+class CsvRows:
     """Rows as Python's csv module reads them: slow, and exact about line numbers.
+
+    Iterating yields the line (from 1) where a row starts, and its cells; blank lines are left out.
+    It raises RowError where a row cannot be read, UnicodeDecodeError where bytes are not UTF-8,
+    and DataError where the file cannot be read.
 
     Args:
         path: The file.
         delimiter: Between cells.
 
-    Yields:
-        The line (from 1) where the row starts, and its cells. Blank lines are left out.
-
-    Raises:
-        RowError: A row cannot be read.
-        UnicodeDecodeError: Bytes are not UTF-8.
-        DataError: The file cannot be read.
+    Attributes:
+        line: Where the row that was begun last starts.
+        quotes: Quotes in what was read of it.
     """
-    csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))
-    line = 1
-    with io.TextIOWrapper(_buffered(path), encoding="utf-8-sig", newline="") as text:
-        rows = csv.reader(text, delimiter=delimiter)
+
+    def __init__(self, path: Path, delimiter: str) -> None:
+        self.line = 1
+        self.quotes = 0
+        self._chars = 0
+        self._next_line = 1
+        self._delimiter = delimiter
+        self._text = io.TextIOWrapper(_buffered(path), encoding="utf-8-sig", newline="")
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_CHARS))
+        rows = csv.reader(self._lines(), delimiter=self._delimiter)
         try:
             for row in rows:
                 if row:
-                    yield line, row
-                line = rows.line_num + 1
+                    yield self.line, row
+                self._next_line = rows.line_num + 1
         except csv.Error as err:
-            raise RowError(line, str(err)) from err
+            raise RowError(self.line, str(err)) from err
+
+    def quotes_to_the_end(self) -> int:
+        """The quotes from the start of the last row to the end of the file."""
+        while part := self._text.read(_BLOCK_BYTES):
+            self.quotes += part.count('"')
+        return self.quotes
+
+    def _lines(self) -> Iterator[str]:
+        while part := self._text.readline(MAX_ROW_CHARS + 1):
+            if self.line != self._next_line:  # a row is done and another begins
+                self.line = self._next_line
+                self._chars = self.quotes = 0
+            self._chars += len(part)
+            self.quotes += part.count('"')
+            if self._chars > MAX_ROW_CHARS:
+                raise RowError(self.line, f"more than {MAX_ROW_CHARS:,} characters", too_long=True)
+            yield part
 
 
 def _buffered(path: Path) -> io.BufferedReader:
-    return io.BufferedReader(CsvBytes(path), 1 << 20)
+    return io.BufferedReader(CsvBytes(path), _BLOCK_BYTES)

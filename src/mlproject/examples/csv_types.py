@@ -6,9 +6,13 @@ The rules, in this order; none depends on how the reader cuts the file into bloc
 2. The first `SAMPLE_CELLS` filled cells of a column decide: all whole numbers -> int, all
    numbers -> float, all true/false -> bool (stored as the integers 1 and 0). If more than
    half are numbers the column is numeric, and its text cells are errors. Else it is text.
-3. A later number with a fraction (or beyond 64 bits) widens int to float.
+3. A later number with a fraction widens int to float. Beyond 64 bits a whole number fits a
+   column of fractions only: among whole numbers alone it is an error, for an id that lost its last
+   digits would go unnoticed.
 4. A later text in a numeric column is an error. A later number in a text column is text.
 5. A column without a single filled cell is a float column of nulls.
+
+`nan`, `inf` and `-inf`, in any case, are numbers, kept as they are.
 """
 
 from __future__ import annotations
@@ -31,10 +35,12 @@ READ_TYPES = {
     "int": pa.int64(),
     "float": pa.float64(),
     "string": pa.string(),
+    "bytes": pa.string(),  # as text, so that it is checked to be UTF-8
 }
 """The Arrow type that a column of each kind is parsed as."""
 
-STORED_TYPES = {EMPTY: "float", "bool": "int", "int": "int", "float": "float", "string": "string"}
+STORED_TYPES = {EMPTY: "float", "bool": "int"}
+STORED_TYPES |= {kind: kind for kind in ("int", "float", "string", "bytes")}
 
 TextBatches = Callable[[Path, Sequence[str]], Iterator[pa.RecordBatch]]
 """Streams some columns of a file as text, missing cells as null."""
@@ -66,14 +72,14 @@ def kind_of(cells: pa.Array) -> str:
         return EMPTY
     for kind in ("bool", "int", "float"):
         if _fits(cells, kind):
-            return kind
+            return "int" if kind == "float" and _are_whole(cells) else kind
     counted = cells.value_counts()
     numbers, whole = 0, True
     for value, count in zip(counted.field(0), counted.field(1).to_pylist(), strict=True):
         cell = pa.array([value.as_py()])
         if _fits(cell, "float"):
             numbers += count
-            whole = whole and _fits(cell, "int")
+            whole = whole and (_fits(cell, "int") or _are_whole(cell))
     if 2 * numbers > len(cells):
         return "int" if whole else "float"
     return "string"
@@ -110,7 +116,8 @@ def widened_kinds(
         Misfit: A cell fits neither its column's type nor a wider one.
     """
     widened = dict(kinds)
-    checked = [name for name, kind in kinds.items() if kind not in ("string", EMPTY)]
+    too_big: dict[str, Misfit] = {}
+    checked = [name for name, kind in kinds.items() if kind in ("bool", "int", "float")]
     for path in files:
         row = 0
         for batch in read_text(path, checked):
@@ -118,13 +125,24 @@ def widened_kinds(
                 cells = _trimmed(batch.column(batch.schema.get_field_index(name)))
                 if _fits(cells, widened[name]):
                     continue
-                if widened[name] == "int" and name not in declared:
-                    widened[name] = "float"
-                if not _fits(cells, widened[name]):
-                    at = _first_misfit(cells, widened[name])
-                    value = batch.column(batch.schema.get_field_index(name))[at].as_py()
-                    raise Misfit(path, row + at, name, value, kinds[name])
+                widest = (
+                    "float" if widened[name] == "int" and name not in declared else widened[name]
+                )
+                fits = _fits(cells, widest)
+                whole = fits and _are_whole(cells)
+                if fits and not whole:
+                    widened[name] = widest
+                    continue
+                at = _first_misfit(cells, widened[name] if whole else widest)
+                value = batch.column(batch.schema.get_field_index(name))[at].as_py()
+                misfit = Misfit(path, row + at, name, value, kinds[name])
+                if not whole:
+                    raise misfit
+                too_big.setdefault(name, misfit)  # and fits if a fraction is yet to come
             row += batch.num_rows
+    for name, misfit in too_big.items():
+        if widened[name] == "int":
+            raise misfit
     return widened
 
 
@@ -142,6 +160,11 @@ def _fits(cells: pa.Array, kind: str) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
+
+
+def _are_whole(cells: pa.Array) -> bool:
+    """Whether all cells (null or trimmed) are whole numbers, of any size."""
+    return bool(pc.all(pc.match_substring_regex(cells, "^[+-]?[0-9]+$"), min_count=0).as_py())
 
 
 def _first_misfit(cells: pa.Array, kind: str) -> int:

@@ -184,15 +184,27 @@ def find_files(source: str, kind: str = "") -> tuple[Location, ...]:
     """
     found = find_locations(source)
     if kind:  # declared: files without a suffix count too, where none has the suffix
-        data = tuple(file for file in found if format_of(file.name) == kind) or found
+        data = tuple(file for file in found if format_of(file.name) == kind)
+        data = data or (() if kind == "images" else found)
     else:
         data = tuple(file for file in found if format_of(file.name))
+    if data and format_of(data[0].name) == "images" and _is_local_folder(source):
+        raise DataError(
+            "The images are not in class folders",
+            received=f"images that lie directly in '{source}', first '{data[0].path}'",
+            expected="a folder for each class in the source: SOURCE/cat/1.png, SOURCE/dog/2.png",
+            next_step="put the images of each class in a folder that is named as the class",
+        )
     if not data and kind in ("", "images"):
         in_folders = find_locations(f"{source.rstrip('/')}/*/*")
         data = tuple(file for file in in_folders if format_of(file.name) == "images")
     if not data:
         raise nothing_found(source, found, IMAGE_SUFFIXES if kind == "images" else (*SUFFIXES,))
     return data
+
+
+def _is_local_folder(source: str) -> bool:
+    return not source.startswith("gs://") and Path(local_path(source)).is_dir()
 
 
 def _find_parts(split: str | None, source: str, kind: str, window: Window) -> Iterator[_FoundPart]:

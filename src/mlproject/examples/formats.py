@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,10 @@ SUFFIXES: Mapping[str, str] = {
     ".jsonl.gz": "jsonl",
     ".jsonl.zst": "jsonl",
     ".ndjson": "jsonl",
+    ".ndjson.gz": "jsonl",
+    ".ndjson.zst": "jsonl",
 }
+_SHARD = re.compile(r"tfrecord-[0-9]+-of-[0-9]+(\.gz)?$")  # as TFX and Beam name them
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 FORMATS = ("csv", "parquet", "tfrecord", "jsonl", "images")
 
@@ -75,6 +79,8 @@ def format_of(name: str) -> str:
     name = name.lower()
     if name.endswith(IMAGE_SUFFIXES):
         return "images"
+    if _SHARD.search(name):
+        return "tfrecord"
     return next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), "")
 
 

@@ -99,7 +99,7 @@ def find_locations(source: str) -> tuple[Location, ...]:
     """
     scheme, separator, _ = source.partition("://")
     if separator and scheme == "gs":
-        from mlproject.examples.cloud_storage import find_objects
+        from mlproject.examples.google.storage import find_objects
 
         return find_objects(source)
     return tuple(LocalFile(path) for path in _find_local(local_path(source)))

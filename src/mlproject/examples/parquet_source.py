@@ -1,10 +1,4 @@
-"""Parquet files as a stream of record batches in their stored types.
-
-Integers of every width and booleans become int; floats and decimals become float; text, plain
-or dictionary-encoded, becomes string. Timestamps and dates become int, as seconds since
-1970-01-01 UTC (a fraction of a second is cut off; a timestamp without a zone counts as UTC).
-Everything else, lists and structs above all, is refused.
-"""
+"""Parquet files as a stream of record batches in their stored types, as `arrow_values` says."""
 
 from __future__ import annotations
 
@@ -17,6 +11,14 @@ import pyarrow.parquet as pq
 from pyarrow import types as t
 
 from mlproject.errors import DataError
+from mlproject.examples.arrow_values import (
+    EMPTY,
+    SUPPORTED,
+    column_type_of,
+    list_array,
+    stored,
+    wider,
+)
 from mlproject.examples.batches import BATCH_ROWS, rebatch
 from mlproject.examples.columns import (
     Columns,
@@ -25,9 +27,10 @@ from mlproject.examples.columns import (
     check_names,
     check_same_names,
 )
-from mlproject.examples.sources import ReadOptions, unreadable
+from mlproject.examples.formats import ReadOptions
+from mlproject.examples.locations import unreadable
 
-_EMPTY = "empty"
+_BATCH_BYTES = 64 << 20
 
 
 class ParquetSource:
@@ -62,13 +65,13 @@ class ParquetSource:
         return self._columns
 
     def batches(self, files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """See `sources.Source.batches`."""
+        """See `formats.FileReader.batches`."""
         yield from rebatch(batch for path in files for batch in self._read(path))
 
     def _read(self, path: Path) -> Iterator[pa.RecordBatch]:
         schema = arrow_schema(self._columns)
         with _open(path) as file:
-            batches = file.iter_batches(batch_size=BATCH_ROWS, columns=schema.names)
+            batches = file.iter_batches(batch_size=rows_at_a_time(file), columns=schema.names)
             while True:
                 try:
                     batch = next(batches, None)
@@ -76,7 +79,7 @@ class ParquetSource:
                     raise _broken(path, err) from err
                 if batch is None:
                     return
-                arrays = [_stored(path, batch, field) for field in schema]
+                arrays = [_stored(path, batch, *column) for column in self._columns]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
@@ -113,64 +116,67 @@ def _column_type(name: str, schemas: dict[Path, pa.Schema], declared: str | None
         found.setdefault(_type_of(path, schema.field(name)), path)
     if declared:
         return declared
-    found.pop(_EMPTY, None)
-    if set(found) == {"int", "float"} or not found:
-        return "float"
-    if len(found) > 1:
+    widest: str | None = EMPTY
+    for kind in found:
+        widest = wider(widest, kind) if widest is not None else None
+    if widest is None:
         raise DataError(
-            f"Column '{name}' is text in one file and numbers in another",
-            received=", ".join(f"{kind} in '{path}'" for kind, path in found.items()),
+            f"Column '{name}' has one type in one file and another in another",
+            received=", ".join(f"{kind or 'nulls'} in '{path}'" for kind, path in found.items()),
             expected="one type in all files of a source",
             next_step=f"convert a file, or declare data.column_types: {{{name}: string}} "
             "in project.yaml",
         )
-    return next(iter(found))
+    return widest or "float"
 
 
 def _type_of(path: Path, field: pa.Field) -> str:
-    kind = field.type.value_type if t.is_dictionary(field.type) else field.type
-    if t.is_integer(kind) or t.is_boolean(kind) or t.is_timestamp(kind) or t.is_date(kind):
-        return "int"
-    if t.is_floating(kind) or t.is_decimal(kind):
-        return "float"
-    if t.is_string(kind) or t.is_large_string(kind):
-        return "string"
-    if t.is_null(kind):
-        return _EMPTY
-    raise DataError(
-        f"Column '{field.name}' of '{path}' has a type that Examples cannot hold",
-        received=str(field.type),
-        expected="numbers, strings, booleans, dates or timestamps",
-        next_step=_advice(kind, field.name),
-    )
+    found = column_type_of(_variable(field.type))
+    if found is None:
+        raise DataError(
+            f"Column '{field.name}' of '{path}' has a type that Examples cannot hold",
+            received=str(field.type),
+            expected=SUPPORTED,
+            next_step=_advice(field.type, field.name),
+        )
+    return found
 
 
 def _advice(kind: pa.DataType, name: str) -> str:
+    if t.is_list(kind) and t.is_list(_variable(kind.value_type)):
+        return f"write '{name}' as one list of values, row after row, or drop it"
     if t.is_nested(kind):
         return f"write '{name}' as one flat column for each value in it, or drop it"
-    if t.is_binary(kind) or t.is_large_binary(kind) or t.is_fixed_size_binary(kind):
-        return f"write '{name}' as a string column if it is text, or drop it"
     return f"write '{name}' as a number, or drop it"
 
 
-def _stored(path: Path, batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
-    column = batch.column(batch.schema.get_field_index(field.name))
-    if column.type.equals(field.type):
-        return column
+def _variable(kind: pa.DataType) -> pa.DataType:
+    """The type; of lists of a fixed size that of lists of any size."""
+    return pa.list_(kind.value_type) if t.is_fixed_size_list(kind) else kind
+
+
+def _stored(path: Path, batch: pa.RecordBatch, name: str, column_type: str) -> pa.Array:
+    column = batch.column(batch.schema.get_field_index(name))
+    if t.is_fixed_size_list(column.type):
+        column = list_array(column.flatten(), pc.list_value_length(column))
     try:
-        if t.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        if not t.is_string(field.type) and (t.is_timestamp(column.type) or t.is_date(column.type)):
-            column = pc.floor_temporal(column.cast(pa.timestamp("us"), safe=False), unit="second")
-            column = column.cast(pa.timestamp("s")).cast(pa.int64())
-        if t.is_boolean(column.type):
-            column = column.cast(pa.int64())
-        return column.cast(field.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as err:
+        return stored(column, column_type)
+    except pa.ArrowException as err:
         raise DataError(
-            f"Column '{field.name}' of '{path}' does not convert to {field.type}",
+            f"Column '{name}' of '{path}' does not convert to {column_type}",
             received=f"type {column.type}: {err}",
-            expected=f"values that fit {field.type}",
-            next_step=f"convert '{field.name}', or declare "
-            f"data.column_types: {{{field.name}: string}} in project.yaml",
+            expected=f"values that fit {column_type}",
+            next_step=f"convert '{name}', or declare "
+            f"data.column_types: {{{name}: string}} in project.yaml",
         ) from err
+
+
+def rows_at_a_time(file: pq.ParquetFile) -> int:
+    """Rows to read at a time: at most `BATCH_ROWS`, less of long lists or texts."""
+    metadata = file.metadata
+    most = 1.0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        values = sum(group.column(i).num_values for i in range(group.num_columns))
+        # A packed file may take less than the eight bytes that a value takes in memory.
+        most = max(most, max(group.total_byte_size, 8 * values) / max(group.num_rows, 1))
+    return max(1, min(BATCH_ROWS, int(_BATCH_BYTES / most)))

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from mlproject.errors import ConfigError, DataError, closest
 from mlproject.examples.batches import BATCH_ROWS, rebatch
+from mlproject.examples.parquet_source import rows_at_a_time
 
 _LIST_VALUES = {
     pa.int64(): pa.int64(),
@@ -111,7 +112,8 @@ def _row_groups(
                         expected=closest(name, file.schema_arrow.names),
                         next_step="correct the column's name",
                     )
-            batches = file.iter_batches(batch_size=batch_rows, columns=names)
+            rows = min(batch_rows, rows_at_a_time(file))
+            batches = file.iter_batches(batch_size=rows, columns=names)
             while True:
                 try:
                     batch = next(batches, None)

@@ -99,11 +99,11 @@ def find_source(request: IngestRequest) -> Source:
         DataError: There is nothing, or nothing that can be read.
     """
     if isinstance(request.database, DatabaseQuery):
-        from mlproject.examples.sql_source import SqlSource
+        from mlproject.examples.sql.source import SqlSource
 
         return SqlSource(request.database)
     if isinstance(request.database, BigQueryQuery):
-        from mlproject.examples.bigquery_source import BigQuerySource
+        from mlproject.examples.google.bigquery_source import BigQuerySource
 
         return BigQuerySource(request.database)
     if request.frame is not None:

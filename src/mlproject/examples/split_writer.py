@@ -65,8 +65,10 @@ def write_splits(
         span without a row.
 
     Raises:
-        StorageError: The disk refuses.
+        StorageError: The disk refuses, or a split's folder holds files.
     """
+    for name in names:
+        _check_free(out_dir / f"Split-{name}")
     written: dict[str, dict[Span | None, WrittenPart]] = {name: {} for name in names}
     with ExitStack() as stack:
         writers: dict[tuple[str, Span | None], SplitWriter] = {}
@@ -95,6 +97,17 @@ def write_splits(
         for (name, span), writer in writers.items():
             written[name][span] = WrittenPart(writer.rows, writer.finish())
     return written
+
+
+def _check_free(folder: Path) -> None:
+    """Refuse a folder with files in it: a later step would read them as rows of the split."""
+    if folder.is_dir() and any(folder.iterdir()):
+        raise StorageError(
+            f"'{folder}' holds files already",
+            received=f"'{next(folder.iterdir()).name}'",
+            expected="a folder that does not exist yet, or is empty",
+            next_step="ingest into another folder, or remove this one",
+        )
 
 
 def digest_of_parts(parts: Mapping[Span | None, WrittenPart]) -> str:

@@ -16,7 +16,7 @@ distributions can."""
 
 
 def measure_distances(shown: Side, against: Side) -> dict[str, dict[str, float]]:
-    """How far the features lie apart, as drift is measured (`mlproject.drift.compare`).
+    """How far the features lie apart, as drift is measured (`mlproject.anomalies.drift.compare`).
 
     Returns:
         Feature -> measure -> distance: `js` of numbers and texts, `linf` of texts; none where a
@@ -24,7 +24,7 @@ def measure_distances(shown: Side, against: Side) -> dict[str, dict[str, float]]
     """
     import tensorflow_data_validation as tfdv
 
-    from mlproject.drift import DRIFT, compare, finite_only
+    from mlproject.anomalies.drift import DRIFT, compare, finite_only
     from mlproject.schema import set_environments
 
     newest, control = finite_only(shown.statistics), finite_only(against.statistics)

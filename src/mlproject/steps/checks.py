@@ -49,7 +49,7 @@ def run_schema(ctx: StepContext) -> Mapping[str, Any]:
 def run_validate(ctx: StepContext) -> Mapping[str, Any]:
     """Statistics and Schema to Anomalies."""
     from mlproject.anomalies import validate_statistics
-    from mlproject.bad_rows import BAD_ROWS_FILE, bad_rows_of
+    from mlproject.anomalies.bad_rows import BAD_ROWS_FILE, bad_rows_of
     from mlproject.statistics import read_statistics
 
     statistics = ctx.inputs["statistics"]

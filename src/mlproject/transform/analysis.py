@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mlproject.engine import (
     LOCAL,
     EngineSettings,
+    analysis_context,
     read_partitions,
     read_record_batches,
     run_pipeline,
@@ -122,7 +123,7 @@ def analyze_examples(
         )
 
     def build(pipeline: Any) -> None:
-        with tft_beam.Context(temp_dir=str(temp_dir), force_tf_compat_v1=False):
+        with analysis_context(temp_dir):
             if cache is None:
                 batches = read(pipeline, files, "ReadTrainSplit")
                 transform_fn = (batches, config) | tft_beam.AnalyzeDataset(preprocessing_fn)

@@ -18,10 +18,10 @@ import pyarrow as pa
 import pytest
 
 from mlproject.errors import ConfigError, DataError, DataUnavailable, PlatformError
-from mlproject.examples import bigquery_service
-from mlproject.examples.bigquery_service import BigQueryService
-from mlproject.examples.bigquery_source import BigQuerySource
 from mlproject.examples.formats import ReadOptions
+from mlproject.examples.google import bigquery_service
+from mlproject.examples.google.bigquery_service import BigQueryService
+from mlproject.examples.google.bigquery_source import BigQuerySource
 from mlproject.examples.ingest import ingest
 from mlproject.examples.request import BigQueryQuery, IngestRequest
 
@@ -207,7 +207,7 @@ def test_a_table_becomes_examples(serve: Any, tmp_path: Path, monkeypatch: Any) 
     fake = rides()
     service = serve(fake)
     monkeypatch.setattr(
-        "mlproject.examples.bigquery_source.BigQueryService", lambda location: service
+        "mlproject.examples.google.bigquery_source.BigQueryService", lambda location: service
     )
     request = IngestRequest(database=BigQueryQuery(table=TABLE))
     examples = ingest(request, tmp_path)

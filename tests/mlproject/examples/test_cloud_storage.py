@@ -22,10 +22,10 @@ from typing import Any
 import pytest
 
 from mlproject.errors import ConfigError, DataError, DataUnavailable, PlatformError, StorageError
-from mlproject.examples import bucket as bucket_module
 from mlproject.examples import digests
-from mlproject.examples.cloud_storage import find_objects
 from mlproject.examples.files_source import FilesSource
+from mlproject.examples.google import bucket as bucket_module
+from mlproject.examples.google.storage import find_objects
 from mlproject.examples.ingest import ingest
 from mlproject.examples.local_state import keep_in
 from mlproject.examples.request import IngestRequest

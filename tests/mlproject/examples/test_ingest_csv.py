@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,11 @@ import pyarrow as pa
 import pytest
 
 from mlproject.examples.csv_source import CsvSource
-from mlproject.examples.ingest import Examples, IngestRequest, ingest, request_digest
+from mlproject.examples.files_source import find_files
+from mlproject.examples.formats import ReadOptions
+from mlproject.examples.ingest import Examples, ingest, request_digest
 from mlproject.examples.reader import count_rows, read_batches
-from mlproject.examples.sources import ReadOptions, find_files
+from mlproject.examples.request import IngestRequest
 from mlproject.examples.splits import hash_rows
 
 HEADER = "id,price,name\n"
@@ -97,9 +101,19 @@ def test_equal_rows_in_another_dress_are_equal_examples(tmp_path: Path, text: by
     assert examples.source_digest != expected.source_digest
 
 
-def test_gzip_is_unpacked(tmp_path: Path) -> None:
-    packed = gzip.compress((HEADER + FEW).encode()) + gzip.compress(b"100,1.5,x\n")
-    assert sum(rows for _, rows in run(tmp_path, packed, "data.csv.gz").splits) == 61
+def zstd(content: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as packed:
+        packed.write(content)
+    return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".zst", zstd)])
+def test_packed_files_are_unpacked(
+    tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]
+) -> None:
+    packed = pack((HEADER + FEW).encode()) + pack(b"100,1.5,x\n")  # two members, as `cat` makes
+    assert sum(rows for _, rows in run(tmp_path, packed, f"data.csv{suffix}").splits) == 61
 
 
 def test_quoted_newlines_quotes_and_delimiters_are_content(tmp_path: Path) -> None:
@@ -112,15 +126,51 @@ def test_a_last_cell_with_a_newline_is_content(tmp_path: Path) -> None:
     assert column(tmp_path, "name")[101] == "two\nlines"
 
 
+def test_a_carriage_return_in_a_cell_is_content(tmp_path: Path) -> None:
+    run(tmp_path, HEADER + FEW + '100,1.5,"\r"\n101,1.5,"two\nlines"\n')
+    assert column(tmp_path, "name")[100] == "\r"
+    assert column(tmp_path, "name")[101] == "two\nlines"
+
+
 def test_a_late_fraction_widens_int_to_float(tmp_path: Path) -> None:
     examples = run(tmp_path, HEADER + MANY + "120000.5,1,x\n" + FEW)
     assert examples.columns[0] == ("id", "float")
     assert sum(rows for _, rows in examples.splits) == 120_061
 
 
-def test_an_integer_beyond_64_bits_widens_to_float(tmp_path: Path) -> None:
-    examples = run(tmp_path, HEADER + FEW + "99999999999999999999,1,x\n")
+@pytest.mark.parametrize("rows", ["0.5,1,x\n{big}", "{big}0.5,1,x\n", "{big}" + MANY + "0.5,1,x\n"])
+def test_a_number_beyond_64_bits_fits_a_column_of_fractions(tmp_path: Path, rows: str) -> None:
+    rows = rows.replace("{big}", "99999999999999999999,1,x\n")
+    examples = run(tmp_path, HEADER + FEW + rows)
     assert examples.columns[0] == ("id", "float")
+    assert 1e20 in column(tmp_path, "id")
+
+
+def test_nan_and_infinities_are_kept_as_they_are(tmp_path: Path) -> None:
+    text = HEADER + FEW + "100,nan,x\n101,inf,x\n102,-inf,x\n103,-Infinity,x\n104,,x\n"
+    assert run(tmp_path, text).columns[1] == ("price", "float")
+    price = column(tmp_path, "price")
+    assert math.isnan(price[100])  # type: ignore[arg-type]
+    assert [price[i] for i in (101, 102, 103, 104)] == [math.inf, -math.inf, -math.inf, None]
+
+
+def test_nan_widens_int_to_float_and_shares_the_split_of_a_missing_value(tmp_path: Path) -> None:
+    text = "x,y\n" + "".join(f"{i},1\n" for i in range(60)) + "7,nan\n7,\n" * 20
+    assert run(tmp_path, text).columns[1] == ("y", "float")
+    splits = [
+        [row["x"] for batch in read_batches(folder) for row in batch.to_pylist() if row["y"] != 1]
+        for folder in (tmp_path / "out").iterdir()
+    ]
+    assert sorted(map(len, splits)) == [0, 40]
+
+
+def test_text_can_be_stored_as_bytes(tmp_path: Path) -> None:
+    declared = (("name", "bytes"), ("id", "int"))
+    examples = run(tmp_path, HEADER + FEW + "100,1,caf\u00e9\n101,1,\n", column_types=declared)
+    assert examples.columns[2] == ("name", "bytes")
+    assert table(tmp_path).schema.field("name").type == pa.binary()
+    assert column(tmp_path, "name")[100] == "caf\u00e9".encode()
+    assert column(tmp_path, "name")[101] is None
 
 
 def test_rows_read_before_widening_are_not_counted_twice(tmp_path: Path) -> None:
@@ -244,7 +294,7 @@ def test_a_reader_that_is_dropped_half_way_does_not_hang(tmp_path: Path) -> None
     code = (
         "import sys; from pathlib import Path\n"
         "from mlproject.examples.csv_source import CsvSource\n"
-        "from mlproject.examples.sources import ReadOptions\n"
+        "from mlproject.examples.formats import ReadOptions\n"
         "for _ in range(30):\n"
         "    path = Path(sys.argv[1])\n"
         "    batches = CsvSource([path], ReadOptions(), 20_000).batches([path])\n"

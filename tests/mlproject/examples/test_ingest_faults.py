@@ -7,15 +7,18 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from mlproject.errors import ConfigError, DataError, PlatformError, StorageError
-from mlproject.examples.ingest import IngestRequest, ingest
+from mlproject.examples.ingest import ingest
+from mlproject.examples.request import IngestRequest
 
 HEADER = b"id,price,name\n"
 FEW = b"".join(b"%d,%d.5,name %d\n" % (i, i, i % 7) for i in range(60))
@@ -69,9 +72,9 @@ def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
     assert "suffix '.xlsx'" in refused(tmp_path, b"PK", name="book.xlsx")
 
 
-def test_a_url_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="not a local path"):
-        ingest(IngestRequest(source="gs://bucket/data.csv"), tmp_path)
+def test_a_url_of_another_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"of a kind that is not known.*ftp://"):
+        ingest(IngestRequest(source="ftp://host/data.csv"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +110,104 @@ def test_malformed_text_is_named_with_its_line(tmp_path: Path, content: bytes, w
 def test_ragged_rows_name_both_numbers(tmp_path: Path) -> None:
     message = refused(tmp_path, HEADER + FEW + b"1,2\n")
     assert "Received: 2 cells: '1,2'. Expected: 3 cells" in message
+
+
+def test_columns_that_change_in_the_middle_are_located(tmp_path: Path) -> None:
+    content = HEADER + MANY + b"id,price,tax,name\n" + b"1,2,3,x\n" * 10
+    message = refused(tmp_path, content)
+    assert "data.csv', line 120002: the row has not as many cells as the header" in message
+    assert "Received: 4 cells: 'id,price,tax,name'. Expected: 3 cells" in message
+    assert "cut the file in two" in message
+
+
+def test_a_second_header_is_recognised(tmp_path: Path) -> None:
+    message = refused(tmp_path, HEADER + FEW + HEADER + FEW)
+    assert "line 62: column 'id'" in message
+    assert "take the second header line out" in message
+
+
+@pytest.mark.parametrize("rows", [FEW, MANY], ids=["early", "late"])
+@pytest.mark.parametrize(
+    "value", [b"9223372036854775808", b"-9223372036854775809", b"12345678901234567890123"]
+)
+def test_an_id_beyond_64_bits_is_not_rounded(tmp_path: Path, rows: bytes, value: bytes) -> None:
+    message = refused(tmp_path, HEADER + rows + value + b",1,x\n")
+    line = rows.count(b"\n") + 2
+    assert f"line {line}: column 'id' holds a whole number beyond 64 bits" in message
+    assert f"Received: '{value.decode()}'" in message
+    assert "data.column_types: {id: string}" in message
+    assert "or float" in message
+
+
+def test_a_column_of_ids_beyond_64_bits_is_not_rounded(tmp_path: Path) -> None:
+    content = b"id\n" + b"".join(b"%d\n" % (2**70 + i) for i in range(60))
+    assert "line 2: column 'id' holds a whole number beyond 64 bits" in refused(tmp_path, content)
+
+
+def test_a_list_in_a_csv_file_is_a_config_error(tmp_path: Path) -> None:
+    types = (("name", "float list"),)
+    message = refused(tmp_path, HEADER + FEW, ConfigError, column_types=types)
+    assert "column 'name' a type that a CSV cell cannot hold" in message
+    assert "JSON Lines or Parquet" in message
+
+
+def huge(path: Path, before: bytes, after: bytes, line: bytes = b"x" * 1024) -> None:
+    """A file with a cell of 300 MB."""
+    with path.open("wb") as file:
+        file.write(before)
+        for _ in range(300):
+            file.write(line * ((1 << 20) // len(line)))
+        file.write(after)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "words"),
+    [
+        (HEADER + FEW + b"1,2,", b"\n3,4,y\n", b"x", "line 62: the row is too long"),
+        (HEADER + FEW + b'1,2,"', b'"\n3,4,y\n', b"x", "line 62: the row is too long"),
+        (HEADER + FEW + b'1,2,"', b'"\n3,4,y\n', b"xy\n,", "line 62: the row is too long"),
+        (HEADER + FEW + b'1,2,"', b"", b"x", "line 62: a quote is opened and never closed"),
+        (b"", b"", b"x", "line 1: the row is too long"),
+        (HEADER + FEW + b"1,2,", b"", b"\0", "NUL bytes"),
+    ],
+    ids=["plain", "quoted", "quoted lines", "unclosed", "header", "NUL"],
+)
+def test_a_huge_cell_is_refused_in_bounded_memory(
+    tmp_path: Path, before: bytes, after: bytes, line: bytes, words: str
+) -> None:
+    huge(tmp_path / "data.csv", before, after, line)
+    (tmp_path / "out").mkdir()
+    run = subprocess.run(
+        [sys.executable, "-c", INGEST_IN_LITTLE_MEMORY, tmp_path / "data.csv", tmp_path / "out"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        # Allocators that set address space aside for every thread would hide what is used.
+        env={**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"},
+    )
+    assert words in run.stdout, run.stderr
+    assert "Expected" in run.stdout
+
+
+INGEST_IN_LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+from mlproject.errors import DataError
+from mlproject.examples.ingest import ingest
+from mlproject.examples.request import IngestRequest
+out = Path(sys.argv[2])
+small = out / "small.csv"
+small.write_text("id\\n" + "".join(f"{i}\\n" for i in range(60)))
+(out / "warm").mkdir()
+ingest(IngestRequest(source=str(small)), out / "warm")  # loads libraries, starts threads
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+limit = pages * resource.getpagesize() + (150 << 20)  # half of the file
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    ingest(IngestRequest(source=sys.argv[1]), out)
+except DataError as err:
+    print(err)
+"""
 
 
 def test_bytes_that_are_not_utf8_are_located_and_a_re_encoding_suggested(tmp_path: Path) -> None:
@@ -161,18 +262,46 @@ def test_files_with_other_columns_are_refused(tmp_path: Path) -> None:
     assert "'price' is missing; 'cost' is not in" in str(raised.value.received)
 
 
+def zstd(content: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as packed:
+        packed.write(content)
+    return sink.getvalue().to_pybytes()
+
+
 @pytest.mark.parametrize(
-    "content",
-    [
-        gzip.compress(HEADER + MANY)[:-5000],
-        gzip.compress(HEADER + MANY)[:-8] + bytes(8),
-        HEADER + FEW,
-        gzip.compress(HEADER + FEW) + b"tail",
-    ],
-    ids=["cut", "checksum", "not gzip", "tail"],
+    ("suffix", "pack", "name"), [(".gz", gzip.compress, "gzip"), (".zst", zstd, "zstd")]
 )
-def test_a_corrupt_gzip_is_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda packed: packed[:-5000],
+        lambda packed: packed[:-1],
+        lambda packed: HEADER + FEW,
+        lambda packed: packed + b"tail",
+        lambda packed: packed[:3],
+    ],
+    ids=["cut", "cut by a byte", "not packed", "tail", "head only"],
+)
+def test_a_corrupt_pack_is_refused(
+    tmp_path: Path,
+    suffix: str,
+    pack: Callable[[bytes], bytes],
+    name: str,
+    spoil: Callable[[bytes], bytes],
+) -> None:
+    content = spoil(pack(HEADER + MANY))
+    assert f"is not a whole {name} file" in refused(tmp_path, content, name=f"data.csv{suffix}")
+
+
+def test_a_gzip_whose_checksum_is_wrong_is_refused(tmp_path: Path) -> None:
+    content = gzip.compress(HEADER + MANY)[:-8] + bytes(8)
     assert "is not a whole gzip file" in refused(tmp_path, content, name="data.csv.gz")
+
+
+def test_an_empty_packed_file_is_empty(tmp_path: Path) -> None:
+    assert "is empty" in refused(tmp_path, b"", name="data.csv.gz")
+    assert "is empty" in refused(tmp_path, b"", name="data.csv.zst")
 
 
 @contextmanager
@@ -274,8 +403,11 @@ def test_a_file_size_limit_is_a_storage_error(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_folder_that_already_holds_the_split_is_a_storage_error(tmp_path: Path) -> None:
+def test_a_split_folder_with_files_in_it_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_bytes(HEADER + FEW)
     (tmp_path / "Split-train").mkdir()
-    with pytest.raises(StorageError, match="File exists"):
+    other = tmp_path / "Split-train" / "span-0000000001.parquet"  # of an ingest with spans
+    other.write_bytes(b"")
+    with pytest.raises(StorageError, match="Split-train"):
         ingest(IngestRequest(source=str(tmp_path / "data.csv")), tmp_path)
+    assert other.read_bytes() == b""

@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 
 from mlproject.errors import ConfigError, DataError, DataUnavailable, Transient
 from mlproject.examples import driver_rows, postgres_csv, postgres_rows, sql_source
-from mlproject.examples.driver_rows import DriverRows
 from mlproject.examples.formats import ReadOptions
 from mlproject.examples.ingest import Examples, ingest
 from mlproject.examples.reader import read_batches
 from mlproject.examples.request import DatabaseQuery, IngestRequest
-from mlproject.examples.sql_source import SqlSource
+from mlproject.examples.sql.driver_rows import DriverRows
+from mlproject.examples.sql.source import SqlSource
 
 pytestmark = pytest.mark.postgres
 
@@ -592,7 +592,7 @@ def test_a_million_rows_are_read_in_bounded_memory(shared: Any) -> None:
         "import resource, sys\n"
         "from mlproject.examples.formats import ReadOptions\n"
         "from mlproject.examples.request import DatabaseQuery\n"
-        "from mlproject.examples.sql_source import SqlSource\n"
+        "from mlproject.examples.sql.source import SqlSource\n"
         "reader = SqlSource(DatabaseQuery('DB', table='r')).open(ReadOptions())\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "rows = sum(b.num_rows for b in reader.batches(reader.parts[0]))\n"

@@ -20,7 +20,7 @@ from mlproject.examples.formats import ReadOptions
 from mlproject.examples.ingest import Examples, ingest
 from mlproject.examples.reader import read_batches
 from mlproject.examples.request import DatabaseQuery, IngestRequest
-from mlproject.examples.sql_source import SqlSource
+from mlproject.examples.sql.source import SqlSource
 
 ROWS = 60
 Make = Callable[..., Path]

@@ -1,0 +1,1 @@
+"""Google Cloud: objects of a bucket, and rows of BigQuery."""
