@@ -4,8 +4,8 @@
     python benchmarks/engines.py --examples DIR              # Examples that are there already
 
 Every engine runs in a process of its own, and each Dask cluster is a fresh one: a scheduler and
-workers of one thread, each bound to one core of this machine. Each step runs first on one partition, so that imports and
-the loading of graphs stand in `first use` and not in the step. CPU seconds are of all processes
+workers of one thread on this machine. Each step runs first on little data, so that imports and the
+loading of graphs stand in `first use` and not in the step. CPU seconds are of all processes
 of the engine together, memory is the peak of the largest of them. A busy machine spoils wall
 seconds: `idle path` is what they would be at best on idle cores, the driver's CPU seconds plus
 those of the busiest worker, and `others` is how many cores other programs took.
@@ -33,6 +33,7 @@ import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TAXI = REPOSITORY / "examples" / "taxi"
+SMALL_FILES = 8  # so that every worker gets some of them, and has imported what it needs
 ENGINES = {"local": 0, "dask, 1 worker": 1, "dask, 2 workers": 2}
 
 
@@ -47,7 +48,7 @@ class Cost:
         busiest_cpu_s: Those of the worker that had most; 0 without workers.
         others: Cores that other programs took meanwhile.
         peak_gib: Peak resident memory of the largest process so far, GiB.
-        first_use_s: Wall seconds of the step on one partition, before.
+        first_use_s: Wall seconds of the step on little data, before.
     """
 
     wall_s: float
@@ -114,8 +115,6 @@ def dask(workers: int, folder: Path) -> Iterator[tuple[list[int], str]]:
             command = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--no-dashboard"]
             command += ["--scheduler-file", str(file), *options]
             processes.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=folder))
-    for number, process in enumerate(processes[1:]):
-        psutil.Process(process.pid).cpu_affinity([number % (os.cpu_count() or 1)])
     try:
         reach = f"--runner=DaskRunner --dask_scheduler_file={file} --num_workers={workers}"
         yield [process.pid for process in processes], reach
@@ -202,7 +201,7 @@ def step_functions(settings: Any, folder: Path) -> dict[str, Callable[[Path], No
 
 
 def make_examples(rows: int, folder: Path) -> Path:
-    """Generated trips as Examples, and one row group of them as a split of its own."""
+    """Generated trips as Examples, and a split of little, in a file for each of some tasks."""
     import pyarrow.parquet as pq
 
     from mlproject.examples.ingest import IngestRequest, ingest
@@ -216,7 +215,9 @@ def make_examples(rows: int, folder: Path) -> Path:
     small = folder / "Split-small"
     small.mkdir()
     file = pq.ParquetFile(folder / "Split-train" / "examples-00000.parquet")
-    pq.write_table(file.read_row_group(0), small / "examples-00000.parquet")
+    for number in range(SMALL_FILES):
+        rows = file.read_row_group(0).slice(number * 10_000, 10_000)
+        pq.write_table(rows, small / f"examples-{number:05d}.parquet")
     return folder
 
 

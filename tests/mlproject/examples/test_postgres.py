@@ -21,11 +21,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlproject.errors import ConfigError, DataError, DataUnavailable, Transient
-from mlproject.examples import driver_rows, postgres_csv, postgres_rows, sql_source
 from mlproject.examples.formats import ReadOptions
 from mlproject.examples.ingest import Examples, ingest
 from mlproject.examples.reader import read_batches
 from mlproject.examples.request import DatabaseQuery, IngestRequest
+from mlproject.examples.sql import driver_rows, postgres_csv, postgres_rows
+from mlproject.examples.sql import source as sql_source
 from mlproject.examples.sql.driver_rows import DriverRows
 from mlproject.examples.sql.source import SqlSource
 
