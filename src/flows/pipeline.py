@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mlproject.artifacts import Artifact, ArtifactStore, translate_os_errors
 from mlproject.config import Project, load_project
+from mlproject.engine import check_engine
 from mlproject.examples.local_state import keep_in
 from mlproject.execution import PipelineRun, recorded_in, start_pipeline_run, still_stands
 from mlproject.outcome import Outcome, StepOutcome, ends_with, make_outcome
@@ -109,6 +110,7 @@ def open_run(request: Request, *, alone: bool = False) -> Iterator[PipelineRun]:
 
     Raises:
         BusyError: Another run holds the pipeline root.
+        ConfigError: The engine's runner or an option of it is wrong.
         PlatformError: The project, data or MLflow is not usable.
     """
     from flows.steps import FUNCTIONS
@@ -116,6 +118,7 @@ def open_run(request: Request, *, alone: bool = False) -> Iterator[PipelineRun]:
     store = ArtifactStore(read_settings().pipeline_root)
     with store.lock():
         opened = open_request(request)
+        check_engine(opened.settings.engine)
         tracker = Tracker(opened.settings, opened.plan.project.config.name)
         tracker.close_orphans(store.root)
         parent = None

@@ -13,6 +13,7 @@ from flows.logs import quiet
 from flows.pipeline import Opened, Request, cached_outcome, open_request, open_run
 from flows.prefect_server import prefect_api
 from mlproject.anomalies import check_policy
+from mlproject.engine import check_engine
 from mlproject.outcome import EXIT_CODES
 from mlproject.plan import check_step_name
 from mlproject.progress import Event, emit, listening
@@ -98,6 +99,7 @@ def check(args: argparse.Namespace) -> int:
     asked = ingest_request(project)
     check_request(asked)
     source = find_source(asked)
+    check_engine(read_settings().engine)
     spans = source.spans
     print(f"{project.config.name}: project.yaml, {project.config.module} and the data are in order")
     print(f"  data    {source.describe()}")
