@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from mlproject import preprocessing as pp
-from mlproject import saved_model
+from mlproject import raw_inputs
 from mlproject.errors import UserModuleError
 
 NAN, INF = float("nan"), float("inf")
@@ -18,7 +18,7 @@ Sparse = Callable[..., tf.SparseTensor]
 
 
 def test_the_stand_in_for_a_missing_integer_is_that_of_serving() -> None:
-    assert pp.MISSING_INT == saved_model.MISSING_INT
+    assert pp.MISSING_INT == raw_inputs.MISSING_INT
 
 
 @pytest.mark.parametrize(
