@@ -1,7 +1,7 @@
 """The project contract: `project.yaml`, read into frozen values.
 
 Unknown keys are refused with the closest valid name; the keys and their defaults stand in
-`mlproject/sections.py`.
+`mlproject/sections/`.
 """
 
 from __future__ import annotations

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 
 from mlproject.execution import StepFunction
+from mlproject.steps.bless import run_bless
 from mlproject.steps.checks import run_schema, run_validate
 from mlproject.steps.data import run_ingest, run_statistics
-from mlproject.steps.model import run_bless, run_evaluate, run_register, run_train
+from mlproject.steps.evaluate import run_evaluate
+from mlproject.steps.register import run_register
+from mlproject.steps.train import run_train
 from mlproject.steps.transform import run_transform
 
 FUNCTIONS: Mapping[str, StepFunction] = {

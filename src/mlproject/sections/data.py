@@ -1,29 +1,13 @@
-"""The sections of `project.yaml`: frozen, each default here and nowhere else.
-
-`docs/project-yaml.md` is generated from these classes (`mlproject/config_docs.py`).
-"""
+"""`data` and `statistics`: where the rows come from, how they are split, what is counted."""
 
 from __future__ import annotations
 
-import base64
 import datetime
-import json
-import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from mlproject.errors import closest
-
-METRICS = ("auc", "accuracy", "log_loss")
-MAX_SAMPLE_CHARACTERS = 100_000
-
-Scalar = str | int | float | bool
-
-
-class Section(BaseModel):
-    # A bound that is NaN would hold for every metric.
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+from mlproject.sections.section import Scalar, Section
 
 
 class SqlSection(Section):
@@ -250,193 +234,6 @@ class StatisticsSection(Section):
         return self
 
 
-class SchemaSection(Section):
-    """What the data must look like."""
-
-    path: str | None = Field(
-        None,
-        description="Reviewed schema (a TensorFlow Metadata `schema.pbtxt`). Inferred from the "
-        "splits if left out.",
-    )
-    training_only: tuple[str, ...] = Field(
-        (),
-        description="Columns that exist in training and never at serving (what the label is made "
-        "of); they are in no serving signature.",
-    )
-
-
-Severity = Literal["ignore", "warn", "block"]
-
-
-class ValidationSection(Section):
-    """What an anomaly does to the run."""
-
-    default: Severity = Field(
-        "block", description="Policy for kinds of anomaly that `policy` does not name."
-    )
-    policy: dict[str, Severity] = Field(
-        default_factory=dict,
-        description="Kind of anomaly (TensorFlow Metadata's `AnomalyInfo.Type`, such as "
-        "`ENUM_TYPE_UNEXPECTED_STRING_VALUES`) -> `ignore`, `warn` or `block`.",
-    )
-    features: dict[str, Severity | dict[str, Severity]] = Field(
-        default_factory=dict,
-        description="Feature -> a policy for all its anomalies, or kind -> policy; wins over "
-        "`policy`.",
-    )
-    serving_path: str | None = Field(
-        None,
-        description="Rows as they are seen at serving (a file, a folder or a glob), to be checked "
-        "in the environment SERVING and compared with the train split (skew).",
-    )
-
-
-class TransformSection(Section):
-    """How the transform graph is applied."""
-
-    materialize: bool = Field(
-        True,
-        description="True writes the transformed rows once, for every epoch and training to read; "
-        "false applies the graph to the Examples while training.",
-    )
-
-
-class TrainingSection(Section):
-    """What `run_fn` gets."""
-
-    label: str = Field(description="Output of `preprocessing_fn` that the model learns, 0 or 1.")
-    hyperparameters: dict[str, Scalar | list[Scalar]] = Field(
-        default_factory=dict, description="Free names and values, handed to `run_fn` as they are."
-    )
-    seed: int = Field(42, ge=0, description="Seeds Python, NumPy and TensorFlow.")
-    train_steps: int | None = Field(
-        None, gt=0, description="Steps of training handed to `run_fn`; None leaves it to `run_fn`."
-    )
-    eval_steps: int | None = Field(
-        None, gt=0, description="Steps of validation handed to `run_fn`; None is the whole split."
-    )
-
-
-class ValueThreshold(Section):
-    """An absolute bound on a metric of the candidate."""
-
-    min: float | None = Field(None, description="Lowest value allowed (absolute, inclusive).")
-    max: float | None = Field(None, description="Highest value allowed (absolute, inclusive).")
-    slices: tuple[str, ...] = Field(
-        ("overall",),
-        min_length=1,
-        description="Slices held to it: `overall`, a slice such as `payment_type=Cash`, or all "
-        "values of a column as `payment_type=*`.",
-    )
-
-    @model_validator(mode="after")
-    def _a_bound(self) -> ValueThreshold:
-        if self.min is None and self.max is None:
-            raise ValueError("give 'min', 'max' or both")
-        return self
-
-
-class ChangeThreshold(Section):
-    """A bound on how much worse than the champion the candidate may be."""
-
-    max_loss: float = Field(
-        description="Largest worsening allowed, absolute, in the metric's own unit (0.002 lets "
-        "AUC fall by 0.002; 0 wants at least equality)."
-    )
-    slices: tuple[str, ...] = Field(
-        ("overall",), min_length=1, description="As for value thresholds."
-    )
-
-
-class EvaluationSection(Section):
-    """What is measured, on which slices, and what the blessing asks for."""
-
-    slices: tuple[str, ...] = Field((), description="Raw columns; each value is a slice.")
-    min_slice_examples: int = Field(
-        100,
-        gt=0,
-        description="A slice with fewer rows is not judged (it neither passes nor fails).",
-    )
-    value_thresholds: dict[str, ValueThreshold] = Field(
-        default_factory=dict, description="Metric (`auc`, `accuracy`, `log_loss`) -> bounds."
-    )
-    change_thresholds: dict[str, ChangeThreshold] = Field(
-        default_factory=dict, description="Metric -> bound against the champion on the same rows."
-    )
-
-    @field_validator("value_thresholds", "change_thresholds")
-    @classmethod
-    def _known_metrics(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name in value:
-            if name not in METRICS:
-                raise ValueError(f"unknown metric '{name}': {closest(name, METRICS)}")
-        return value
-
-    @model_validator(mode="after")
-    def _known_slices(self) -> EvaluationSection:
-        named = {s for bound in self.value_thresholds.values() for s in bound.slices}
-        named |= {s for bound in self.change_thresholds.values() for s in bound.slices}
-        for name in sorted(named - {"overall"}):
-            column = name.partition("=")[0]
-            if "=" not in name or column not in self.slices:
-                raise ValueError(
-                    f"slice '{name}' is not measured; write COLUMN=VALUE or COLUMN=* with a COLUMN "
-                    f"of evaluation.slices ({', '.join(self.slices) or 'there are none'})"
-                )
-        return self
-
-
-class ServingSection(Section):
-    """How the model is tried once it is served."""
-
-    sample: dict[str, Any] = Field(
-        default_factory=dict,
-        description="A raw row (column -> value, or list of values; bytes as `{b64: aGVsbG8=}`) "
-        "that the serve step asks the served model; columns left out are missing values.",
-    )
-
-    @field_validator("sample")
-    @classmethod
-    def _cells(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name, cell in value.items():
-            for item in cell if isinstance(cell, list) else [cell]:
-                if item is None and item is not cell:
-                    raise ValueError(f"the list '{name}' has a missing value")
-                if item is not None and not _is_cell(item):
-                    raise ValueError(
-                        f"'{name}' is neither text, a finite number, true, false, null, bytes as "
-                        "{b64: aGVsbG8=}, nor a list of these"
-                    )
-        size = len(json.dumps(value))
-        if size > MAX_SAMPLE_CHARACTERS:
-            raise ValueError(
-                f"the row has {size:,} characters as JSON; MLflow keeps it in a tag of "
-                f"{MAX_SAMPLE_CHARACTERS:,} at most"
-            )
-        return value
-
-
-class ProjectConfig(Section):
-    """A project: one folder with this file, a module file and, if wanted, a reviewed schema."""
-
-    name: str = Field(
-        pattern=r"^[A-Za-z][A-Za-z0-9_-]*$",
-        description="Name of the project, of its MLflow experiment and of its registered model.",
-    )
-    description: str = Field("", description="One or two sentences, shown in MLflow.")
-    module: str = Field(
-        description="Module file with `preprocessing_fn` and `run_fn`, relative to this file."
-    )
-    data: DataSection
-    schema_: SchemaSection = Field(default_factory=lambda: SchemaSection(), alias="schema")
-    statistics: StatisticsSection = Field(default_factory=lambda: StatisticsSection())
-    validation: ValidationSection = Field(default_factory=lambda: ValidationSection())
-    transform: TransformSection = Field(default_factory=lambda: TransformSection())
-    training: TrainingSection
-    evaluation: EvaluationSection = Field(default_factory=lambda: EvaluationSection())
-    serving: ServingSection = Field(default_factory=lambda: ServingSection())
-
-
 def _epoch_seconds(end: str | float | datetime.date | None) -> float | None:
     if end is None or isinstance(end, int | float):
         return end
@@ -453,12 +250,3 @@ def _value_text(value: str | float | bool) -> str:
     if isinstance(value, bool):
         return str(int(value))
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _is_cell(value: Any) -> bool:
-    if isinstance(value, dict):
-        try:
-            return set(value) == {"b64"} and bool(base64.b64decode(value["b64"], validate=True))
-        except (TypeError, ValueError):
-            return False
-    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))

@@ -1,0 +1,53 @@
+"""`serving`: how the model is tried once it is served."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from mlproject.sections.section import Section
+
+MAX_SAMPLE_CHARACTERS = 100_000
+
+
+class ServingSection(Section):
+    """How the model is tried once it is served."""
+
+    sample: dict[str, Any] = Field(
+        default_factory=dict,
+        description="A raw row (column -> value, or list of values; bytes as `{b64: aGVsbG8=}`) "
+        "that the serve step asks the served model; columns left out are missing values.",
+    )
+
+    @field_validator("sample")
+    @classmethod
+    def _cells(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name, cell in value.items():
+            for item in cell if isinstance(cell, list) else [cell]:
+                if item is None and item is not cell:
+                    raise ValueError(f"the list '{name}' has a missing value")
+                if item is not None and not _is_cell(item):
+                    raise ValueError(
+                        f"'{name}' is neither text, a finite number, true, false, null, bytes as "
+                        "{b64: aGVsbG8=}, nor a list of these"
+                    )
+        size = len(json.dumps(value))
+        if size > MAX_SAMPLE_CHARACTERS:
+            raise ValueError(
+                f"the row has {size:,} characters as JSON; MLflow keeps it in a tag of "
+                f"{MAX_SAMPLE_CHARACTERS:,} at most"
+            )
+        return value
+
+
+def _is_cell(value: Any) -> bool:
+    if isinstance(value, dict):
+        try:
+            return set(value) == {"b64"} and bool(base64.b64decode(value["b64"], validate=True))
+        except (TypeError, ValueError):
+            return False
+    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))

@@ -1,0 +1,78 @@
+"""The step `register`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mlproject.artifacts import read_value
+from mlproject.execution import StepContext
+from mlproject.record import Record
+from mlproject.registry import (
+    BASELINE_TAG,
+    BLESSING_TAG,
+    REGISTER_TAG,
+    SAMPLE_TAG,
+    TRAIN_RUN_TAG,
+    TRAIN_TAG,
+    Column,
+    Registration,
+)
+from mlproject.schema import SCHEMA_FILE
+from mlproject.steps.bless import BLESSING_FILE
+from mlproject.tracking import TAG
+
+
+def run_register(ctx: StepContext) -> Mapping[str, Any]:
+    """A blessed SavedModel to a version of the registered model, which becomes champion."""
+    from mlproject.evaluation import METRICS_FILE
+    from mlproject.training import MODEL_FOLDER
+
+    config = ctx.project.config
+    train, blessing = ctx.inputs["train"], ctx.inputs["bless"]
+    store = train.path.parents[1]
+    steps = {s.name: store / s.name / s.fingerprint for s in ctx.plan.steps}
+    schema_file = steps["schema"] / SCHEMA_FILE
+    ingest = json.loads((steps["ingest"] / "artifact.json").read_text(encoding="utf-8"))["value"]
+    types = dict(ingest["columns"])
+    baseline = ctx.plan.baseline
+    version = ctx.registry.register(
+        Registration(
+            name=config.name,
+            saved_model=train.path / MODEL_FOLDER,
+            evidence=(
+                blessing.path / BLESSING_FILE,
+                steps["evaluate"] / METRICS_FILE,
+                schema_file,
+            ),
+            columns=tuple(Column(n, types[n]) for n in read_value(train, "inputs") if n in types),
+            sample=config.serving.sample,
+            run_id=ctx.pipeline_run_id,
+            tags={
+                REGISTER_TAG: ctx.step.fingerprint,
+                SAMPLE_TAG: json.dumps(dict(config.serving.sample)),
+                TRAIN_TAG: train.fingerprint,
+                TRAIN_RUN_TAG: train.made_by,
+                BASELINE_TAG: str(baseline.version) if baseline else "",
+                BLESSING_TAG: blessing.value["verdict"],
+                f"{TAG}reasons": "; ".join(blessing.value["reasons"])[:5000],
+                f"{TAG}source_digest": ctx.plan.source_digest,
+                f"{TAG}module_digest": ctx.plan.module_digest,
+            },
+            description=config.description,
+        )
+    )
+    before = ctx.registry.promote(version, compared_with=baseline.version if baseline else None)
+    Record(
+        params={"model_version": version.version},
+        tags={
+            f"{TAG}model": f"{config.name}/{version.version}",
+            f"{TAG}previous": str(before.version) if before else "none",
+        },
+    ).write(ctx.out_dir)
+    return {
+        "name": config.name,
+        "version": version.version,
+        "previous": before.version if before else None,
+    }
