@@ -12,27 +12,38 @@ from mlproject.sections.data import (
     StatisticsSection,
 )
 from mlproject.sections.evaluation import ChangeThreshold, EvaluationSection, ValueThreshold
+from mlproject.sections.model_card import ModelCardSection
 from mlproject.sections.project import ProjectConfig
 from mlproject.sections.section import Section
-from mlproject.sections.serving import ServingSection
-from mlproject.sections.training import TrainingSection
+from mlproject.sections.serving import InfraSection, ServingSection
+from mlproject.sections.training import (
+    EarlyStoppingSection,
+    SpaceSection,
+    TrainingSection,
+    TuningSection,
+)
 from mlproject.sections.validation import SchemaSection, TransformSection, ValidationSection
 
 __all__ = [
     "BigQuerySection",
     "ChangeThreshold",
     "DataSection",
+    "EarlyStoppingSection",
     "EvaluationSection",
     "ImagesSection",
+    "InfraSection",
+    "ModelCardSection",
     "ProjectConfig",
     "SchemaSection",
     "Section",
     "ServingSection",
+    "SpaceSection",
     "SplitBySection",
     "SqlSection",
     "StatisticsSection",
     "TrainingSection",
     "TransformSection",
+    "TuningSection",
     "ValidationSection",
     "ValueThreshold",
 ]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from mlproject.errors import closest
 from mlproject.sections.section import Section
 
-METRICS = ("auc", "accuracy", "log_loss")
+Judge = Literal["point", "significant", "proven"]
+JUDGE = (
+    "`point`: the measured value decides. `significant`: it fails only where the whole confidence "
+    "interval lies beyond the bound. `proven`: it passes only where the whole interval lies within "
+    "it. `point` for `overall` and `significant` for slices if left out."
+)
+Direction = Literal["higher", "lower"]
 
 
 class ValueThreshold(Section):
@@ -20,9 +25,10 @@ class ValueThreshold(Section):
     slices: tuple[str, ...] = Field(
         ("overall",),
         min_length=1,
-        description="Slices held to it: `overall`, a slice such as `payment_type=Cash`, or all "
-        "values of a column as `payment_type=*`.",
+        description="Slices held to it: `overall`, a slice such as `payment_type=Cash`, a cross "
+        "such as `payment_type=Cash,trip_start_hour=8`, or all values as `payment_type=*`.",
     )
+    judge: Judge | None = Field(None, description=JUDGE)
 
     @model_validator(mode="after")
     def _a_bound(self) -> ValueThreshold:
@@ -32,50 +38,115 @@ class ValueThreshold(Section):
 
 
 class ChangeThreshold(Section):
-    """A bound on how much worse than the champion the candidate may be."""
+    """A bound on how much worse than the champion, on the same rows, the candidate may be."""
 
-    max_loss: float = Field(
+    max_loss: float | None = Field(
+        None,
         description="Largest worsening allowed, absolute, in the metric's own unit (0.002 lets "
-        "AUC fall by 0.002; 0 wants at least equality)."
+        "AUC fall by 0.002; 0 wants at least equality; below 0 wants an improvement).",
+    )
+    max_relative_loss: float | None = Field(
+        None,
+        description="Largest worsening allowed, as a share of the champion's value (0.01 wants "
+        "accuracy of at least 0.99 times the champion's).",
     )
     slices: tuple[str, ...] = Field(
         ("overall",), min_length=1, description="As for value thresholds."
     )
+    judge: Judge | None = Field(None, description=JUDGE)
+
+    @model_validator(mode="after")
+    def _a_bound(self) -> ChangeThreshold:
+        if (self.max_loss is None) == (self.max_relative_loss is None):
+            raise ValueError("give either 'max_loss' or 'max_relative_loss'")
+        return self
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+ValueThresholds = Annotated[
+    tuple[ValueThreshold, ...], BeforeValidator(_listed), Field(min_length=1)
+]
+ChangeThresholds = Annotated[
+    tuple[ChangeThreshold, ...], BeforeValidator(_listed), Field(min_length=1)
+]
 
 
 class EvaluationSection(Section):
     """What is measured, on which slices, and what the blessing asks for."""
 
-    slices: tuple[str, ...] = Field((), description="Raw columns; each value is a slice.")
+    slices: tuple[str, ...] = Field(
+        (), description="Raw columns whose values are slices; `a,b` crosses two columns."
+    )
+    buckets: dict[str, tuple[float, ...] | Annotated[int, Field(ge=2, le=100)]] = Field(
+        default_factory=dict,
+        description="Numeric column of `slices` -> the rising boundaries of its buckets, or the "
+        "number of buckets of equal size.",
+    )
     min_slice_examples: int = Field(
         100,
         gt=0,
         description="A slice with fewer rows is not judged (it neither passes nor fails).",
     )
-    value_thresholds: dict[str, ValueThreshold] = Field(
-        default_factory=dict, description="Metric (`auc`, `accuracy`, `log_loss`) -> bounds."
+    top_k: int = Field(3, ge=2, description="k of `top_k_accuracy`.")
+    custom_metrics: dict[str, Direction] = Field(
+        default_factory=dict,
+        description="Metric of the module's `custom_metrics()` -> whether `higher` or `lower` is "
+        "better.",
     )
-    change_thresholds: dict[str, ChangeThreshold] = Field(
-        default_factory=dict, description="Metric -> bound against the champion on the same rows."
+    confidence: float = Field(
+        0.95, gt=0.5, lt=1, description="Of the intervals (two-sided, a share)."
     )
-
-    @field_validator("value_thresholds", "change_thresholds")
-    @classmethod
-    def _known_metrics(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name in value:
-            if name not in METRICS:
-                raise ValueError(f"unknown metric '{name}': {closest(name, METRICS)}")
-        return value
+    resamples: int = Field(
+        1_000, ge=100, le=100_000, description="Bootstrap resamples behind each interval."
+    )
+    seed: int = Field(42, ge=0, description="Of the bootstrap and of samples of rows.")
+    value_thresholds: dict[str, ValueThresholds] = Field(
+        default_factory=dict, description="Metric -> one or several absolute bounds."
+    )
+    change_thresholds: dict[str, ChangeThresholds] = Field(
+        default_factory=dict, description="Metric -> one or several bounds against the champion."
+    )
+    cases: str | None = Field(
+        None,
+        description="File of behavioural cases (golden rows, invariances, directions); all must "
+        "hold to be blessed.",
+    )
+    importance_rows: int = Field(
+        2_000,
+        ge=0,
+        description="Eval rows that permutation importance is measured on; 0 leaves it out.",
+    )
 
     @model_validator(mode="after")
     def _known_slices(self) -> EvaluationSection:
-        named = {s for bound in self.value_thresholds.values() for s in bound.slices}
-        named |= {s for bound in self.change_thresholds.values() for s in bound.slices}
+        bounds = [b for given in self.value_thresholds.values() for b in given]
+        named = {s for bound in bounds for s in bound.slices}
+        named |= {s for g in self.change_thresholds.values() for bound in g for s in bound.slices}
+        measured = {tuple(sorted(columns_of(s))) for s in self.slices}
         for name in sorted(named - {"overall"}):
-            column = name.partition("=")[0]
-            if "=" not in name or column not in self.slices:
+            parts = name.split(",")
+            columns = tuple(sorted(part.partition("=")[0] for part in parts))
+            if any("=" not in part for part in parts) or columns not in measured:
                 raise ValueError(
                     f"slice '{name}' is not measured; write COLUMN=VALUE or COLUMN=* with a COLUMN "
-                    f"of evaluation.slices ({', '.join(self.slices) or 'there are none'})"
+                    f"of evaluation.slices ({'; '.join(self.slices) or 'there are none'})"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _known_buckets(self) -> EvaluationSection:
+        sliced = {column for s in self.slices for column in columns_of(s)}
+        for column, given in self.buckets.items():
+            if column not in sliced:
+                raise ValueError(f"buckets of '{column}', which is not in evaluation.slices")
+            if isinstance(given, tuple) and (not given or list(given) != sorted(set(given))):
+                raise ValueError(f"the boundaries of '{column}' must rise")
+        return self
+
+
+def columns_of(slice_: str) -> tuple[str, ...]:
+    """The columns of an entry of `slices`: `a,b` is a cross of two."""
+    return tuple(column.strip() for column in slice_.split(","))

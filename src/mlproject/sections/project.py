@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from mlproject.errors import closest
+from mlproject.metrics import metric_names
 from mlproject.sections.data import DataSection, StatisticsSection
 from mlproject.sections.evaluation import EvaluationSection
+from mlproject.sections.model_card import ModelCardSection
 from mlproject.sections.section import Section
-from mlproject.sections.serving import ServingSection
-from mlproject.sections.training import TrainingSection
+from mlproject.sections.serving import InfraSection, ServingSection
+from mlproject.sections.training import TrainingSection, TuningSection
 from mlproject.sections.validation import SchemaSection, TransformSection, ValidationSection
 
 
@@ -21,7 +24,8 @@ class ProjectConfig(Section):
     )
     description: str = Field("", description="One or two sentences, shown in MLflow.")
     module: str = Field(
-        description="Module file with `preprocessing_fn` and `run_fn`, relative to this file."
+        description="Module file with `preprocessing_fn` and `run_fn` or `build_model`, relative "
+        "to this file."
     )
     data: DataSection
     schema_: SchemaSection = Field(default_factory=lambda: SchemaSection(), alias="schema")
@@ -29,5 +33,21 @@ class ProjectConfig(Section):
     validation: ValidationSection = Field(default_factory=lambda: ValidationSection())
     transform: TransformSection = Field(default_factory=lambda: TransformSection())
     training: TrainingSection
+    tuning: TuningSection | None = Field(None, description="Left out: nothing is tuned.")
     evaluation: EvaluationSection = Field(default_factory=lambda: EvaluationSection())
+    infra_validation: InfraSection = Field(default_factory=lambda: InfraSection())
     serving: ServingSection = Field(default_factory=lambda: ServingSection())
+    model_card: ModelCardSection = Field(default_factory=lambda: ModelCardSection())
+
+    @model_validator(mode="after")
+    def _known_metrics(self) -> ProjectConfig:
+        evaluation = self.evaluation
+        known = (*metric_names(self.training.task), *evaluation.custom_metrics)
+        for section in ("value_thresholds", "change_thresholds"):
+            for name in getattr(evaluation, section):
+                if name not in known:
+                    raise ValueError(
+                        f"evaluation.{section}: unknown metric '{name}' of a {self.training.task} "
+                        f"task: {closest(name, known)}"
+                    )
+        return self

@@ -1,17 +1,37 @@
-"""`serving`: how the model is tried once it is served."""
+"""`infra_validation` and `serving`: how the model is tried, before and once it is served."""
 
 from __future__ import annotations
 
 import base64
 import json
 import math
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from mlproject.sections.section import Section
 
 MAX_SAMPLE_CHARACTERS = 100_000
+
+
+class InfraSection(Section):
+    """The trial of the exported model in a server process of its own, before it can be blessed."""
+
+    server: Literal["auto", "local", "docker"] = Field(
+        "auto",
+        description="`local`: the local model server; `docker`: a TensorFlow Serving container; "
+        "`auto`: the container where a Docker engine with its image is there.",
+    )
+    requests: int = Field(50, gt=0, description="Requests of one row each that are timed.")
+    max_latency_ms: float = Field(
+        250.0, gt=0, description="Most that the 95th percentile of these may take, in ms."
+    )
+    max_memory_mb: float = Field(
+        4_096.0, gt=0, description="Most resident memory of the server process, in MiB."
+    )
+    max_start_s: float = Field(
+        120.0, gt=0, description="Most seconds from the server's start to its first answer."
+    )
 
 
 class ServingSection(Section):
