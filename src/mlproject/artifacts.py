@@ -6,6 +6,8 @@ On disk, under the pipeline root:
         artifact.json     the manifest: step, fingerprint, value, inputs, MLflow run, seconds
         ...               the step's own files
     <step>/.aside-<pid>-<random>/     being written; removed when a later run finds it orphaned
+    <step>/.state-<fingerprint>/      what a killed step goes on from (checkpoints); removed once
+                                      the artifact is published, or after 14 days
     .lock                             held for the length of a run
 
 A folder that exists under its fingerprint is complete: it was written aside and renamed. The
@@ -31,6 +33,7 @@ from typing import Any
 from mlproject.errors import BusyError, DataError, PlatformError, StorageError
 
 MANIFEST = "artifact.json"
+STATE_DAYS = 14
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,7 @@ class ArtifactStore:
                 shutil.rmtree(replaced, ignore_errors=True)
             else:
                 os.rename(aside, target)
+            shutil.rmtree(self.state_dir(step, key), ignore_errors=True)
         found = self.find(step, key)
         if found is None:
             raise StorageError(
@@ -196,6 +200,10 @@ class ArtifactStore:
                 next_step="check what else writes to or cleans the pipeline root",
             )
         return found
+
+    def state_dir(self, step: str, key: str) -> Path:
+        """Where a step keeps what it goes on from after it was killed; not made here."""
+        return self.root / step / f".state-{key}"
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -233,6 +241,9 @@ class ArtifactStore:
         """Removes what killed runs left aside; safe because this run holds the lock."""
         for orphan in self.root.glob("*/.aside-*"):
             shutil.rmtree(orphan, ignore_errors=True)
+        for state in self.root.glob("*/.state-*"):
+            if time.time() - state.stat().st_mtime > STATE_DAYS * 86_400:
+                shutil.rmtree(state, ignore_errors=True)
 
 
 @contextmanager

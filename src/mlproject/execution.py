@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from mlproject.settings import Settings
 from mlproject.tracking import FINGERPRINT_TAG, ROOT_TAG, STEP_TAG, TAG, Tracker, code_tags
 
 RECORDED = "recorded"  # holds the pipeline's MLflow run, once the artifact's record is logged
+MEASURED = ("tune", "train")  # the steps whose system metrics are logged
 NEEDS_VALID_DATA = STEPS[STEPS.index("validate") + 1 :]
 
 
@@ -39,6 +41,10 @@ class StepContext:
         inputs: Input step -> its artifact.
         out_dir: Empty folder to write the artifact in.
         pipeline_run_id: The pipeline's MLflow run, or the step's own if it runs alone.
+        run_id: The step's own MLflow run.
+        tracker: MLflow tracking, for what is logged while the step runs.
+        state_dir: Folder, perhaps not there yet, that outlives a killed run of the same
+            fingerprint; it is removed once the artifact is published.
     """
 
     plan: Plan
@@ -48,6 +54,9 @@ class StepContext:
     inputs: Mapping[str, Artifact]
     out_dir: Path
     pipeline_run_id: str
+    run_id: str
+    tracker: Tracker
+    state_dir: Path
 
     @property
     def project(self) -> Project:
@@ -189,8 +198,13 @@ class PipelineRun:
                 inputs=inputs,
                 out_dir=aside,
                 pipeline_run_id=self.parent_run_id or run_id,
+                run_id=run_id,
+                tracker=self.tracker,
+                state_dir=self.store.state_dir(planned.name, planned.fingerprint),
             )
-            with translate_os_errors(f"The step '{planned.name}'", self.store.root):
+            measured = planned.name in MEASURED
+            system = self.tracker.system_metrics(run_id) if measured else nullcontext()
+            with system, translate_os_errors(f"The step '{planned.name}'", self.store.root):
                 value = self._functions[planned.name](context)
             return self.store.publish(
                 aside,

@@ -10,6 +10,7 @@ project.yaml holds no host, no path of a machine and no secret; these do.
 | `MLFLOW_TRACKING_URI` | MLflow's store or server | `sqlite:///<home>/mlflow.db` |
 | `MLFLOW_RUN_ID`, `MLFLOW_EXPERIMENT_ID` | set by `mlflow run`: the run to log to | none |
 | `PREFECT_API_URL` | Prefect's server | an embedded one, for the length of a run |
+| `BENISON_TUNING_STORAGE` | SQLAlchemy URL of the Tuner's studies | see docs/tuning.md |
 | `BENISON_ENGINE`, `BENISON_BEAM_OPTIONS` | where pipelines run: `engines/settings.py` | `local` |
 """
 
@@ -42,6 +43,7 @@ class Settings:
         mlflow_run_id: Run that `mlflow run` has started for this process, or None.
         mlflow_experiment_id: That run's experiment, or None.
         engine: Where statistics, analysis and applying run.
+        tuning_storage: SQLAlchemy URL of the Tuner's studies; empty for the default.
     """
 
     home: Path
@@ -53,6 +55,7 @@ class Settings:
     mlflow_run_id: str | None = None
     mlflow_experiment_id: str | None = None
     engine: EngineSettings = LOCAL
+    tuning_storage: str = ""
 
     @property
     def tracking_is_local(self) -> bool:
@@ -103,6 +106,7 @@ def read_settings(environ: Mapping[str, str] | None = None, cwd: Path | None = N
         mlflow_run_id=env.get("MLFLOW_RUN_ID") or None,
         mlflow_experiment_id=env.get("MLFLOW_EXPERIMENT_ID") or None,
         engine=read_engine_settings(env, str(pipeline_root / "engine-temp")),
+        tuning_storage=env.get("BENISON_TUNING_STORAGE") or "",
     )
 
 
