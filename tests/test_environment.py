@@ -26,9 +26,10 @@ from uv import find_uv_bin
 ROOT = Path(__file__).parents[1]
 PYTHON = "3.11"
 STEPS = (
-    *("ingest", "statistics", "schema", "validate", "transform", "train"),
-    *("evaluate", "bless", "register", "export", "serve"),
+    *("ingest", "statistics", "schema", "validate", "transform", "tune", "train"),
+    *("evaluate", "infra_validate", "bless", "register", "export", "serve"),
 )
+NO_OVERRIDE = ["--override=false", "--reason="]
 
 
 def read(name: str) -> str:
@@ -263,7 +264,7 @@ def in_root(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_pipeline_runs_the_taxi_example_by_default(mlproject: Project, tmp_path: Path) -> None:
     arguments, python_path = parameters_seen(mlproject, "main", {}, tmp_path)
     taxi = str(ROOT / "examples" / "taxi")
-    options = ["--data=", "--force=false", "--from=", "--span="]
+    options = ["--data=", "--force=false", "--from=", "--span=", *NO_OVERRIDE]
     assert arguments == ["-m", "flows.cli", "train", taxi, *options]
     assert python_path == str(ROOT / "src")
 
@@ -276,6 +277,8 @@ def test_an_entry_point_runs_the_step_of_its_name(
     arguments, _ = parameters_seen(mlproject, step, {"force": "true"}, tmp_path)
     taxi = str(ROOT / "examples" / "taxi")
     options = ["--data=", "--force=true", "--span="]
+    if step == "bless":
+        options += NO_OVERRIDE
     assert arguments == ["-m", "flows.cli", "step", step, taxi, *options]
 
 
@@ -292,8 +295,10 @@ def test_a_value_reaches_the_pipeline_as_it_was_given(
     folder = tmp_path / "my project"
     folder.mkdir()
     given = {"project": str(folder), "data": data, "from": "train", "span": "2026-03-01"}
+    given |= {"override": "true", "reason": data}
     arguments, _ = parameters_seen(mlproject, "main", given, tmp_path)
     options = [f"--data={data}", "--force=false", "--from=train", "--span=2026-03-01"]
+    options += ["--override=true", f"--reason={data}"]
     assert arguments[3:] == [str(folder), *options]
     assert not (ROOT / "pwned").exists()
 

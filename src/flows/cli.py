@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    args = build_parser().parse_args(_spell_out_force(sys.argv[1:] if argv is None else argv))
+    args = build_parser().parse_args(_spell_out_flags(sys.argv[1:] if argv is None else argv))
     bypass_proxies_for_loopback()
     try:
         code = int(_run(args))
@@ -184,6 +184,16 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="BOOL",
         help="run although nothing has changed",
     )
+    parser.add_argument(
+        "--override",
+        nargs="?",
+        const=True,
+        default=False,
+        type=_boolean,
+        metavar="BOOL",
+        help="bless the candidate whatever its thresholds and cases say; needs --reason",
+    )
+    parser.add_argument("--reason", default="", help="why; kept with who said it and when")
     parser.add_argument("--verbose", action="store_true", help="show the libraries' logs")
 
 
@@ -193,10 +203,12 @@ _BOOLEANS = {
 }
 
 
-def _spell_out_force(argv: Sequence[str]) -> list[str]:
+def _spell_out_flags(argv: Sequence[str]) -> list[str]:
     """Gives a bare `--force` its value; argparse would take the project after it for one."""
     return [
-        "--force=true" if word == "--force" and after.lower() not in _BOOLEANS else word
+        f"{word}=true"
+        if word in ("--force", "--override") and after.lower() not in _BOOLEANS
+        else word
         for word, after in zip_longest(argv, argv[1:], fillvalue="--")
     ]
 

@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from mlproject.plan import STEPS
+from mlproject.chain import STEPS
 from mlproject.progress import Event
 
 SLICES_SHOWN = 8

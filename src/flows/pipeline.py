@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlproject.artifacts import Artifact, ArtifactStore, translate_os_errors
+from mlproject.blessing import Override
 from mlproject.config import Project, load_project
 from mlproject.engine import check_engine
 from mlproject.examples.local_state import keep_in
@@ -17,7 +19,7 @@ from mlproject.outcome import Outcome, StepOutcome, ends_with, make_outcome
 from mlproject.plan import Plan, make_plan
 from mlproject.registry import Registry
 from mlproject.settings import Settings, read_settings, store_id
-from mlproject.tracking import TAG, Tracker
+from mlproject.tracking import TAG, Tracker, user_name
 
 RunStep = Callable[[PipelineRun, str], tuple[Artifact, bool]]
 
@@ -32,6 +34,8 @@ class Request:
         force: Run every step.
         from_step: Run this step and all after it; empty for none.
         span: The newest span to take, instead of what project.yaml says; empty for that.
+        override: Why the candidate is blessed whatever the thresholds and cases say; empty for
+            no override.
     """
 
     project: str
@@ -39,6 +43,7 @@ class Request:
     force: bool = False
     from_step: str = ""
     span: str = ""
+    override: str = ""
 
     def load(self) -> Project:
         """The project it names."""
@@ -78,8 +83,15 @@ def open_request(request: Request) -> Opened:
         store_id=store_id(settings.tracking_uri),
         force=request.force,
         from_step=request.from_step or None,
+        override=_override(request.override),
     )
     return Opened(plan, settings, store, registry)
+
+
+def _override(reason: str) -> Override | None:
+    """A person's word, with their name and the time; None for an empty reason."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return Override(user_name(), reason, now) if reason else None
 
 
 @contextmanager

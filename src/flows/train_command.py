@@ -14,6 +14,7 @@ from flows.pipeline import Opened, Request, cached_outcome, open_request, open_r
 from flows.prefect_server import prefect_api
 from mlproject.anomalies import check_policy
 from mlproject.engine import check_engine
+from mlproject.errors import ConfigError
 from mlproject.outcome import EXIT_CODES
 from mlproject.plan import check_step_name
 from mlproject.progress import Event, emit, listening
@@ -22,7 +23,17 @@ from mlproject.schema import read_schema, set_environments
 from mlproject.settings import read_settings
 from mlproject.user_module import check_contract, read_module
 
-NEED_TENSORFLOW = ("statistics", "schema", "validate", "transform", "train", "evaluate", "serve")
+NEED_TENSORFLOW = (
+    "statistics",
+    "schema",
+    "validate",
+    "transform",
+    "tune",
+    "train",
+    "evaluate",
+    "infra_validate",
+    "serve",
+)
 
 
 def train(args: argparse.Namespace) -> int:
@@ -111,7 +122,26 @@ def check(args: argparse.Namespace) -> int:
 
 
 def _request(args: argparse.Namespace, from_step: str) -> Request:
-    return Request(args.project, tuple(d for d in args.data if d), args.force, from_step, args.span)
+    data = tuple(d for d in args.data if d)
+    return Request(
+        args.project, data, args.force, from_step, args.span, _reason(args.override, args.reason)
+    )
+
+
+def _reason(override: bool, reason: str) -> str:
+    """Why the verdict is overridden; empty where it is not.
+
+    Raises:
+        ConfigError: An override without a reason, or a reason without an override.
+    """
+    if override != bool(reason.strip()):
+        raise ConfigError(
+            "Reading --override failed",
+            received="--override without a reason" if override else f"--reason {reason!r} alone",
+            expected="both or neither: who overrides a verdict says why",
+            next_step="--override --reason 'why this candidate may be served all the same'",
+        )
+    return reason.strip()
 
 
 def _run_flow(request: Request, opened: Opened) -> dict[str, Any]:

@@ -31,6 +31,7 @@ def training(
     force: bool = False,
     from_step: str = "",
     span: str = "",
+    override: str = "",
 ) -> Any:
     """Runs a project's pipeline.
 
@@ -41,8 +42,10 @@ def training(
         force: Run every step, cached or not.
         from_step: Run this step and all after it.
         span: The newest span to take (a number, or a date as YYYY-MM-DD), for a backfill.
+        override: Why the candidate is blessed whatever its thresholds and cases say; recorded with
+            who said it and when. Empty for no override.
     """
-    request = Request(project, tuple(data or ()), force, from_step, span)
+    request = Request(project, tuple(data or ()), force, from_step, span, override)
     with open_run(request) as run:
         outcome = walk(run, run_as_task)
     return Completed(
@@ -71,6 +74,7 @@ def run_training(request: Request) -> dict[str, Any]:
             request.force,
             request.from_step,
             request.span,
+            request.override,
             return_state=True,
         )
     finally:

@@ -49,6 +49,7 @@ class Artifact:
         cpu_seconds: CPU seconds that its process took for it (children not counted).
         mlflow_run_id: MLflow run that recorded it, if one did.
         inputs: Input step -> MLflow run that made the artifact it was made from.
+        published_at: When it was published, in UTC (ISO 8601).
     """
 
     step: str
@@ -59,6 +60,7 @@ class Artifact:
     cpu_seconds: float = 0.0
     mlflow_run_id: str | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
+    published_at: str = ""
 
     @property
     def made_by(self) -> str:
@@ -108,6 +110,7 @@ class ArtifactStore:
                 cpu_seconds=float(manifest["cpu_seconds"]),
                 mlflow_run_id=manifest["mlflow_run_id"],
                 inputs=dict(manifest["inputs"]),
+                published_at=manifest["published_at"],
             )
         except FileNotFoundError:
             return None

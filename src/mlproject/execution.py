@@ -18,7 +18,8 @@ from mlproject.artifacts import Artifact, ArtifactStore, read_value, translate_o
 from mlproject.config import Project
 from mlproject.errors import DataError
 from mlproject.memory import release_memory
-from mlproject.plan import ONLY_IF_BLESSED, STEPS, Plan, PlannedStep
+from mlproject.chain import STEPS, PlannedStep
+from mlproject.plan import ONLY_IF_BLESSED, Plan
 from mlproject.progress import Event, emit
 from mlproject.registry import Registry
 from mlproject.settings import Settings

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from mlproject.artifacts import Artifact
-from mlproject.plan import STEPS
+from mlproject.chain import STEPS
 
 Status = Literal["blessed", "not_blessed", "blocked"]
 EXIT_CODES: Mapping[str, int] = {"blessed": 0, "not_blessed": 3, "blocked": 4}

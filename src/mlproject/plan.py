@@ -1,7 +1,8 @@
 """The plan of a pipeline: every step's fingerprint, known before anything heavy is imported.
 
 Fingerprints chain from the source's digest, so a plan says at once what is cached and why the
-rest must run. The one input from outside is the champion that the candidate is compared with.
+rest must run. From outside come the champion that the candidate is compared with, statistics of an
+earlier span, and what `benison tune` found (`plan_inputs.py`).
 """
 
 from __future__ import annotations
@@ -10,67 +11,50 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mlproject.artifacts import Artifact, ArtifactStore, fingerprint
+from mlproject.blessing.override import Override
+from mlproject.chain import STEPS, Chain, PlannedStep
 from mlproject.config import Project
 from mlproject.errors import ConfigError, closest
-from mlproject.examples.request import (
-    check_request,
-)
+from mlproject.examples.request import check_request
 from mlproject.examples.sources import find_source
 from mlproject.examples.spans import Span
+from mlproject.plan_inputs import (
+    Champions,
+    base_model_of,
+    baseline_of,
+    previous_statistics,
+    tuned_by_hand,
+)
 from mlproject.project_data import ingest_request, serving_request
 from mlproject.reach import reach_digest
-from mlproject.registry import BASELINE_TAG, TRAIN_RUN_TAG, VersionInfo
+from mlproject.registry import TRAIN_RUN_TAG, VersionInfo
+from mlproject.tuning.digest import space_digest
 from mlproject.user_module import check_contract, functions_of, read_module
 
-# Raised when a step would make something else of the same inputs.
-STEP_VERSIONS: Mapping[str, int] = {
-    "ingest": 2,
-    "statistics": 2,
-    "schema": 1,
-    "validate": 2,
-    "transform": 2,
-    "train": 3,
-    "evaluate": 1,
-    "bless": 1,
-    "register": 1,
-    "export": 1,
-    "serve": 1,
-}
-STEPS = tuple(STEP_VERSIONS)
-USER_FUNCTIONS = ("preprocessing_fn", "run_fn", "stats_options_updater_fn")
+USER_FUNCTIONS = (
+    "preprocessing_fn",
+    "run_fn",
+    "build_model",
+    "tuner_fn",
+    "custom_metrics",
+    "stats_options_updater_fn",
+)
 ONLY_IF_BLESSED = ("register", "export", "serve")
-
-
-class Champions(Protocol):
-    """Where the plan asks for registered versions (the model registry)."""
-
-    def champion(self, name: str) -> VersionInfo | None:
-        """The champion of a registered model, or None."""
-
-    def version(self, name: str, number: int) -> VersionInfo | None:
-        """A version of a registered model, or None."""
-
-
-@dataclass(frozen=True)
-class PlannedStep:
-    """One step of a plan.
-
-    Attributes:
-        name: The step.
-        fingerprint: What its artifact is published under.
-        inputs: Input step -> fingerprint.
-        cached: The published artifact, where the step need not run.
-        reason: Why it is cached, or why it runs.
-    """
-
-    name: str
-    fingerprint: str
-    inputs: Mapping[str, str]
-    cached: Artifact | None
-    reason: str
+SECTION_OF = {"tune": "tuning"}
+# What has no part in what a step makes.
+_NOT_OF_TRAINING = {"checkpoint_steps"}
+_OF_BLESSING = {
+    "value_thresholds",
+    "change_thresholds",
+    "min_slice_examples",
+    "confidence",
+    "custom_metrics",
+}
+# Both the evaluation and the blessing look at these.
+_SHARED = {"min_slice_examples", "confidence", "custom_metrics"}
 
 
 @dataclass(frozen=True)
@@ -79,7 +63,8 @@ class Plan:
 
     Attributes:
         project: The project.
-        steps: The steps in order.
+        steps: The steps of the pipeline, in order.
+        by_hand: Steps that run only when they are asked for (`tune`).
         source_digest: Hash of the raw data.
         source_uris: Split (None: a rule splits) and where its rows are.
         spans: The spans of the raw data, in rising order; empty where it has none.
@@ -90,10 +75,15 @@ class Plan:
         serving_digest: Hash of the rows seen at serving, if project.yaml names some.
         previous: Statistics of an earlier span that drift is measured from, where the window
             itself has none; or None.
+        tuned: What `benison tune` found last for this space and code, or None.
+        base_model: The version that training begins with the weights of, or None.
+        recipe: Fingerprint of the training without its base model.
+        override: A person's word against the verdict, or None.
     """
 
     project: Project
     steps: tuple[PlannedStep, ...]
+    by_hand: tuple[PlannedStep, ...]
     source_digest: str
     source_uris: tuple[tuple[str | None, str], ...]
     spans: tuple[Span, ...]
@@ -103,15 +93,32 @@ class Plan:
     baseline: VersionInfo | None
     serving_digest: str | None = None
     previous: Artifact | None = None
+    tuned: Artifact | None = None
+    base_model: VersionInfo | None = None
+    recipe: str = ""
+    override: Override | None = None
+
+    @property
+    def train_function(self) -> str:
+        """The function of the module file that trains: `run_fn`, else `build_model`."""
+        return train_function(self.code_digests)
 
     def step(self, name: str) -> PlannedStep:
         """The planned step of a name.
 
         Raises:
-            ConfigError: There is no such step; the closest is named.
+            ConfigError: There is no such step; the closest is named. Or it is `tune`, and
+                project.yaml does not say what to tune.
         """
         check_step_name(name)
-        return next(step for step in self.steps if step.name == name)
+        for step in (*self.steps, *self.by_hand):
+            if step.name == name:
+                return step
+        raise ConfigError(
+            f"Looking for the step '{name}' failed",
+            received=f"a project without the section '{SECTION_OF[name]}'",
+            next_step=f"add `{SECTION_OF[name]}` to project.yaml (docs/project-yaml.md)",
+        )
 
 
 def check_step_name(name: str) -> None:
@@ -133,6 +140,7 @@ def make_plan(
     store_id: str = "",
     force: bool = False,
     from_step: str | None = None,
+    override: Override | None = None,
 ) -> Plan:
     """Plans a pipeline; reads the source once for its digest and runs nothing.
 
@@ -144,6 +152,7 @@ def make_plan(
         store_id: Tells MLflow's stores apart: a version of one is none of another.
         force: Run every step.
         from_step: Run this step and all after it, cached or not.
+        override: A person's word against the verdict.
 
     Raises:
         ConfigError: The step's name or a file of the project is wrong.
@@ -160,11 +169,12 @@ def make_plan(
     data = find_source(request)
     digest = data.digest()
     reviewed = file_digest(project.schema_path) if project.schema_path else None
+    cases = cases_digest(project)
     code = {name: reach_digest(source, (name,)) for name in functions_of(source, USER_FUNCTIONS)}
     serving = serving_request(project)
     serving_digest = find_source(serving).digest() if serving else None
-    previous = _previous_statistics(store, config.name, data.spans)
-    chain = _Chain(store, force, from_step)
+    previous = previous_statistics(store, config.name, data.spans)
+    chain = Chain(store, force, from_step)
     chain.add("ingest", (), {"source": digest, **request.fingerprint_parts()})
     chain.add(
         "statistics",
@@ -193,31 +203,65 @@ def make_plan(
         ("ingest", "schema"),
         {"code": code["preprocessing_fn"], "materialize": config.transform.materialize},
     )
-    train = config.training.model_dump(mode="json")
-    chain.add("train", ("transform", "schema"), {"code": code["run_fn"], **train})
-    baseline = _baseline(registry, config.name, chain.steps[-1])
+    fit = {
+        **config.training.model_dump(mode="json", exclude=_NOT_OF_TRAINING),
+        "code": code[train_function(code)],
+    }
+    tuned = None
+    inputs: tuple[str, ...] = ("transform", "schema", "ingest")
+    if config.tuning is not None:
+        tuning = config.tuning.model_dump(mode="json", exclude={"when", "parallel"})
+        chain.add(
+            "tune",
+            ("transform", "schema"),
+            {"fit": fit, "tuning": tuning, "code": code.get("tuner_fn")},
+        )
+        if config.tuning.when == "every_run":
+            inputs = (*inputs, "tune")
+        else:
+            tuned = tuned_by_hand(store, config.name, space_digest(config, code))
+    if tuned is not None:
+        fit["tuned"] = tuned.value["hyperparameters"]
+    recipe = fingerprint(
+        {"inputs": {s.name: s.fingerprint for s in chain.steps if s.name in inputs}, "fit": fit}
+    )
+    base = base_model_of(registry, config.name, recipe) if config.training.warm_start else None
+    chain.add("train", inputs, {**fit, "base": _identity(base)})
+    baseline = baseline_of(registry, config.name, chain.steps[-1])
+    evaluation = config.evaluation.model_dump(mode="json")
     chain.add(
         "evaluate",
         ("train", "ingest", "transform"),
         {
-            "slices": list(config.evaluation.slices),
-            "min_slice_examples": config.evaluation.min_slice_examples,
+            **{n: v for n, v in evaluation.items() if n not in _OF_BLESSING or n in _SHARED},
             "label": config.training.label,
-            "baseline": [baseline.version, baseline.tags.get(TRAIN_RUN_TAG)] if baseline else None,
+            "task": config.training.task,
+            "code": code.get("custom_metrics"),
+            "cases": cases,
+            "baseline": _identity(baseline),
         },
     )
-    thresholds = config.evaluation.model_dump(
-        mode="json", include={"value_thresholds", "change_thresholds"}
+    infra = config.infra_validation.model_dump(mode="json")
+    chain.add("infra_validate", ("train",), {**infra, "cases": cases})
+    chain.add(
+        "bless",
+        ("evaluate", "infra_validate"),
+        {
+            **{n: v for n, v in evaluation.items() if n in _OF_BLESSING},
+            "model_card": config.model_card.model_dump(mode="json"),
+            "override": [override.who, override.reason] if override else None,
+        },
     )
-    chain.add("bless", ("evaluate",), thresholds)
     sample = dict(config.serving.sample)
     about = {"name": config.name, "description": config.description, "sample": sample}
     chain.add("register", ("train", "bless"), {**about, "store": store_id})
     chain.add("export", ("register",), {"serving_root": str(serving_root)})
     chain.add("serve", ("export",), {"sample": sample})
+    aside = {"tune"} if config.tuning and config.tuning.when == "by_hand" else set()
     return Plan(
         project=project,
-        steps=tuple(chain.steps),
+        steps=tuple(step for step in chain.steps if step.name not in aside),
+        by_hand=tuple(step for step in chain.steps if step.name in aside),
         source_digest=digest,
         source_uris=data.uris,
         spans=data.spans,
@@ -227,70 +271,43 @@ def make_plan(
         baseline=baseline,
         serving_digest=serving_digest,
         previous=previous,
+        tuned=tuned,
+        base_model=base,
+        recipe=recipe,
+        override=override,
     )
 
 
-class _Chain:
-    """Builds planned steps, each fingerprint made of its inputs'."""
-
-    def __init__(self, store: ArtifactStore, force: bool, from_step: str | None) -> None:
-        self._store = store
-        self._force = force
-        self._from = STEPS.index(from_step) if from_step else len(STEPS)
-        self.steps: list[PlannedStep] = []
-
-    def add(self, name: str, inputs: tuple[str, ...], params: Mapping[str, Any]) -> None:
-        known = {step.name: step for step in self.steps}
-        chained = {i: known[i].fingerprint for i in inputs}
-        parts = {"step": name, "version": STEP_VERSIONS[name], "inputs": chained, "params": params}
-        key = fingerprint(parts)
-        found = self._store.find(name, key)
-        reason = "nothing that determines it has changed" if found else "not made before"
-        if self._force:
-            found, reason = None, "--force"
-        elif STEPS.index(name) >= self._from:
-            found, reason = None, f"--from {STEPS[self._from]}"
-        elif found and (again := [i for i in inputs if _made_again(known[i], found)]):
-            found, reason = None, f"'{again[0]}' is made again"
-        self.steps.append(PlannedStep(name, key, chained, found, reason))
+def train_function(code: Mapping[str, str]) -> str:
+    """The function that trains, of those that the module file has."""
+    return "run_fn" if "run_fn" in code else "build_model"
 
 
-def _made_again(made: PlannedStep, found: Artifact) -> bool:
-    """True where an input is to be made, or was made again since an artifact was made from it."""
-    return made.cached is None or made.cached.made_by != found.inputs.get(made.name)
+def cases_digest(project: Project) -> str | None:
+    """Hash of the file of behavioural cases, if project.yaml names one.
 
-
-def _baseline(registry: Champions, name: str, train: PlannedStep) -> VersionInfo | None:
-    """The version to compare the candidate with.
-
-    Where the candidate is itself the champion (nothing changed since it was promoted), that is
-    the champion of that time, so that its evaluation still stands.
+    Raises:
+        ConfigError: There is no such file.
     """
-    champion = registry.champion(name)
-    if champion is None or train.cached is None:
-        return champion
-    if champion.tags.get(TRAIN_RUN_TAG) != train.cached.made_by:
-        return champion
-    before = champion.tags.get(BASELINE_TAG, "")
-    if before and not before.isdecimal():  # edited by hand: compare rather than not
-        return champion
-    return registry.version(name, int(before)) if before else None
-
-
-def _previous_statistics(
-    store: ArtifactStore, project: str, spans: tuple[Span, ...]
-) -> Artifact | None:
-    """The published statistics of the newest span before a window of one."""
-    if len(spans) != 1:
+    name = project.config.evaluation.cases
+    if name is None:
         return None
-    earlier = [
-        artifact
-        for artifact in store.published("statistics")
-        if artifact.value.get("project") == project
-        and artifact.value.get("spans")
-        and artifact.value["spans"][-1] < spans[0].number
-    ]
-    return max(earlier, key=lambda a: (a.value["spans"][-1], a.fingerprint), default=None)
+    path = project.folder / name
+    try:
+        return file_digest(path)
+    except OSError as err:
+        near = [p.name for p in path.parent.glob("*.y*ml")]
+        raise ConfigError(
+            "Opening the file of behavioural cases failed",
+            received=f"{path}: {err.strerror}",
+            expected=f"a YAML file; {closest(path.name, near)}",
+            next_step="set `evaluation.cases` in project.yaml",
+        ) from err
+
+
+def _identity(version: VersionInfo | None) -> list[Any] | None:
+    """What tells a version from all others, also where another registry has its number."""
+    return [version.version, version.tags.get(TRAIN_RUN_TAG)] if version else None
 
 
 def file_digest(path: Path) -> str:

@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 CHAMPION_ALIAS, PREVIOUS_ALIAS = "champion", "previous"
 TRAIN_TAG, TRAIN_RUN_TAG = f"{TAG}train_fingerprint", f"{TAG}train_run"
 BASELINE_TAG = f"{TAG}baseline_version"
+RECIPE_TAG, BASE_TAG = f"{TAG}recipe", f"{TAG}base_version"
 REGISTER_TAG, SAMPLE_TAG = f"{TAG}fingerprint", f"{TAG}sample"
 BLESSING_TAG = "blessing"
 ANY_CHAMPION = -1
-SAVED_MODEL, EVIDENCE = "saved_model", "evidence"
+SAVED_MODEL, EVIDENCE, KERAS_MODEL = "saved_model", "evidence", "keras_model"
 SAMPLE_FILE = "sample.json"
 
 

@@ -18,11 +18,26 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from mlproject.errors import ConfigError, StorageError, UserModuleError, closest
+from mlproject.errors import (
+    ConfigError,
+    PlatformError,
+    StorageError,
+    UserModuleError,
+    closest,
+)
 
 _GRAPH_NOISE = ("Graph execution error", "Detected at node", "<stack traces", 'File "')
 _NO_SPACE = ("No space left on device", "Disk quota exceeded")
-CONTRACT = {"preprocessing_fn": "inputs", "run_fn": "fn_args"}
+# Function -> the arguments it may take, each as the platform hands them over.
+CONTRACT: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "preprocessing_fn": (("inputs",),),
+    "run_fn": (("fn_args",),),
+    "build_model": (("hyperparameters",), ("hyperparameters", "fn_args")),
+    "tuner_fn": (("trial",),),
+    "custom_metrics": ((),),
+}
+# One function of each group must be there.
+NEEDED = (("preprocessing_fn",), ("run_fn", "build_model"))
 T = TypeVar("T")
 _PREFIX = "benison_user_"
 _RUN_ANY_CODE = frozenset(
@@ -89,24 +104,36 @@ def check_contract(source: ModuleSource) -> None:
         UserModuleError: A function is missing, or takes other arguments.
     """
     functions = {n.name: n for n in source.tree.body if isinstance(n, ast.FunctionDef)}
-    for name, argument in CONTRACT.items():
-        if name not in functions:
+    for group in NEEDED:
+        if not any(name in functions for name in group):
+            wanted = (f"`def {name}({_shown(CONTRACT[name][0])}):`" for name in group)
             raise UserModuleError(
-                f"The module file {source.path.name} has no function '{name}'",
+                f"The module file {source.path.name} has no function "
+                + " or ".join(f"'{name}'" for name in group),
                 received="functions " + (", ".join(functions) or "(none)"),
-                expected=f"`def {name}({argument}):` at the top level",
+                expected=" or ".join(wanted) + " at the top level",
                 next_step="see examples/taxi/taxi.py",
             )
-        args = functions[name].args
-        positional = [*args.posonlyargs, *args.args]
-        needed = len(positional) - len(args.defaults)
-        keyword_only = [a for a, d in zip(args.kwonlyargs, args.kw_defaults, strict=True) if not d]
-        if needed > 1 or not (positional or args.vararg) or keyword_only:
+    for name, accepted in CONTRACT.items():
+        node = functions.get(name)
+        if node is not None and not any(accepts(node.args, len(names)) for names in accepted):
             raise UserModuleError(
                 f"The function '{name}' of {source.path.name} has the wrong arguments",
-                received=f"line {functions[name].lineno}: def {name}({ast.unparse(args)})",
-                expected=f"def {name}({argument})",
+                received=f"line {node.lineno}: def {name}({ast.unparse(node.args)})",
+                expected=" or ".join(f"def {name}({_shown(names)})" for names in accepted),
             )
+
+
+def accepts(args: ast.arguments, count: int) -> bool:
+    """Whether a function can be called with so many positional arguments, and nothing else."""
+    positional = len(args.posonlyargs) + len(args.args)
+    needed = positional - len(args.defaults)
+    keyword_only = [a for a, d in zip(args.kwonlyargs, args.kw_defaults, strict=True) if not d]
+    return needed <= count and (positional >= count or bool(args.vararg)) and not keyword_only
+
+
+def _shown(names: tuple[str, ...]) -> str:
+    return ", ".join(names)
 
 
 def functions_of(source: ModuleSource, names: Iterable[str]) -> tuple[str, ...]:
@@ -151,9 +178,12 @@ def call_user_function(function: Callable[..., T], path: Path, *args: object) ->
     Raises:
         UserModuleError: The function raised, or tried to exit; the message names its file, line
             and error.
+        PlatformError: What the platform itself raised below the function, as it is.
     """
     try:
         return function(*args)
+    except PlatformError:
+        raise
     except (Exception, SystemExit) as err:
         name = getattr(function, "__name__", repr(function))
         raise explain_user_error(err, path, f"The project's function '{name}'") from err

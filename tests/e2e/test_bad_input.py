@@ -13,10 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import Done, Pipeline, Product, assert_one_clear_error
+from tests.e2e.conftest import STEPS, Done, Pipeline, Product, assert_one_clear_error
 
 from flows.cli import main
-from mlproject.plan import STEPS
 
 pytestmark = pytest.mark.e2e
 

@@ -6,9 +6,7 @@ import shutil
 from collections.abc import Callable
 
 import pytest
-from tests.e2e.conftest import Pipeline, Product, Recorder, Trained
-
-from mlproject.plan import STEPS
+from tests.e2e.conftest import STEPS, Pipeline, Product, Recorder, Trained
 
 pytestmark = pytest.mark.e2e
 

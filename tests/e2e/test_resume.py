@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from tests.e2e.conftest import Pipeline, Product, Running, assert_one_clear_error, wait_until
-
-from mlproject.plan import STEPS
+from tests.e2e.conftest import STEPS, Pipeline, Product, Running, assert_one_clear_error, wait_until
 
 pytestmark = pytest.mark.e2e
 

@@ -14,10 +14,9 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.e2e.conftest import Product, wait_until
+from tests.e2e.conftest import STEPS, Product, wait_until
 
 from flows.prefect_server import free_port
-from mlproject.plan import STEPS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 

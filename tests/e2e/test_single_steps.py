@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.e2e.conftest import REPOSITORY, Done, Pipeline, Product, Recorder
+from tests.e2e.conftest import REPOSITORY, STEPS, Done, Pipeline, Product, Recorder
 
 from flows.cli import main
-from mlproject.plan import STEPS
 
 pytestmark = pytest.mark.e2e
 

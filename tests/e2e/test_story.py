@@ -11,9 +11,7 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from tests.e2e.conftest import Product, Running, Trained, wait_until
-
-from mlproject.plan import STEPS
+from tests.e2e.conftest import STEPS, Product, Running, Trained, wait_until
 
 pytestmark = pytest.mark.e2e
 

@@ -23,7 +23,8 @@ from mlproject.execution import (
     start_pipeline_run,
     still_stands,
 )
-from mlproject.plan import STEPS, Plan, PlannedStep
+from mlproject.chain import STEPS, PlannedStep
+from mlproject.plan import Plan
 from mlproject.progress import Event, emit, listening
 from mlproject.registry import VersionInfo
 from mlproject.settings import Settings, read_settings

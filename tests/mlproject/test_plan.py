@@ -12,10 +12,13 @@ import pytest
 import yaml
 
 from mlproject.artifacts import ArtifactStore
+from mlproject.blessing import Override
+from mlproject.chain import STEPS
 from mlproject.config import load_project
 from mlproject.errors import ConfigError, DataError, UserModuleError
-from mlproject.plan import STEPS, Plan, check_step_name, make_plan
-from mlproject.registry import BASELINE_TAG, TRAIN_RUN_TAG, VersionInfo
+from mlproject.plan import Plan, check_step_name, make_plan
+from mlproject.registry import BASE_TAG, BASELINE_TAG, RECIPE_TAG, TRAIN_RUN_TAG, VersionInfo
+from mlproject.tuning.digest import space_digest
 
 MODULE = """
 COLUMNS = ("tips", "fare")
@@ -71,6 +74,9 @@ class Bench:
             "schema": {},
             "validation": {},
             "training": {"label": "y"},
+            "tuning": {"when": "every_run", "space": {"units": {"low": 1, "high": 9}}},
+            "infra_validation": {},
+            "model_card": {},
             "evaluation": {"slices": ["zip"], "value_thresholds": {"auc": {"min": 0.5}}},
             "serving": {},
         }
@@ -111,7 +117,7 @@ def keys(plan: Plan) -> dict[str, str]:
 
 
 def changed(before: Plan, after: Plan) -> set[str]:
-    return {name for name in STEPS if keys(before)[name] != keys(after)[name]}
+    return {name for name in STEPS if keys(before).get(name) != keys(after).get(name)}
 
 
 def cached(plan: Plan) -> set[str]:
@@ -125,7 +131,8 @@ def since(step: str) -> set[str]:
 ALL = set(STEPS)
 NOTHING: set[str] = set()
 # What is registered comes from the training and the blessing.
-MODEL = since("train")
+MODEL = since("tune")
+JUDGED = since("evaluate") - {"infra_validate"}
 DATA_SEEN = ALL - {"ingest"}
 
 CHANGES: dict[str, tuple[Callable[[Bench], object], set[str]]] = {
@@ -155,10 +162,10 @@ CHANGES: dict[str, tuple[Callable[[Bench], object], set[str]]] = {
     "the seed": (lambda b: b.set("training", seed=1), MODEL),
     "the steps of training": (lambda b: b.set("training", train_steps=10), MODEL),
     "the label": (lambda b: b.set("training", label="z"), MODEL),
-    "the slices": (lambda b: b.set("evaluation", slices=["zip", "fare"]), since("evaluate")),
+    "the slices": (lambda b: b.set("evaluation", slices=["zip", "fare"]), JUDGED),
     "the smallest slice": (
         lambda b: b.set("evaluation", min_slice_examples=7),
-        since("evaluate"),
+        JUDGED,
     ),
     "a bound": (
         lambda b: b.set("evaluation", value_thresholds={"auc": {"min": 0.6}}),
@@ -177,7 +184,25 @@ CHANGES: dict[str, tuple[Callable[[Bench], object], set[str]]] = {
         since("export"),
     ),
     "the sample": (lambda b: b.set("serving", sample={"fare": 1}), since("register")),
-    "the champion": (lambda b: b.versions.add(1), since("evaluate")),
+    "the champion": (lambda b: b.versions.add(1), JUDGED),
+    "the steps between checkpoints": (lambda b: b.set("training", checkpoint_steps=7), NOTHING),
+    "the search space": (
+        lambda b: b.set("tuning", space={"units": {"low": 1, "high": 8}}),
+        MODEL,
+    ),
+    "the number of trials": (lambda b: b.set("tuning", trials=7), MODEL),
+    "the workers of the Tuner": (lambda b: b.set("tuning", parallel=2), NOTHING),
+    "the resamples": (lambda b: b.set("evaluation", resamples=200), JUDGED),
+    "the confidence": (lambda b: b.set("evaluation", confidence=0.9), JUDGED),
+    "the behavioural cases": (
+        lambda b: (b.write("cases.yaml", "golden: []"), b.set("evaluation", cases="cases.yaml")),
+        since("evaluate"),
+    ),
+    "a budget of the trial": (
+        lambda b: b.set("infra_validation", max_latency_ms=9),
+        since("infra_validate"),
+    ),
+    "the model card": (lambda b: b.set("model_card", intended_use="x"), since("bless")),
 }
 
 
@@ -238,7 +263,7 @@ def test_every_step_names_its_inputs_fingerprints(bench: Bench) -> None:
     assert len(set(known.values())) == len(STEPS)
     for step in plan.steps:
         assert step.inputs == {name: known[name] for name in step.inputs}
-    assert set(plan.step("train").inputs) == {"transform", "schema"}
+    assert set(plan.step("train").inputs) == {"transform", "schema", "ingest", "tune"}
     assert set(plan.step("register").inputs) == {"train", "bless"}
 
 
@@ -301,7 +326,7 @@ def test_another_champion_asks_for_another_evaluation(bench: Bench) -> None:
     bench.versions.add(4, **{TRAIN_RUN_TAG: "another"})
     before = bench.plan()
     bench.versions.add(5, **{TRAIN_RUN_TAG: "yet another"})
-    assert changed(before, bench.plan()) == since("evaluate")
+    assert changed(before, bench.plan()) == JUDGED
 
 
 def test_a_candidate_that_became_champion_keeps_its_evaluation(bench: Bench) -> None:
@@ -368,4 +393,68 @@ def test_a_plan_refuses_what_it_cannot_read(bench: Bench) -> None:
     bench.set("data", path="trips.csv")
     bench.set("schema", path="gone.pbtxt")
     with pytest.raises(ConfigError, match=r"gone\.pbtxt"):
+        bench.plan()
+
+
+def test_without_a_tuning_section_nothing_is_tuned(bench: Bench) -> None:
+    del bench.values["tuning"]
+    plan = bench.plan()
+    assert tuple(keys(plan)) == tuple(step for step in STEPS if step != "tune")
+    with pytest.raises(ConfigError, match="without the section 'tuning'"):
+        plan.step("tune")
+
+
+def test_tuning_by_hand_is_no_part_of_the_pipeline_and_training_takes_what_it_found(
+    bench: Bench,
+) -> None:
+    bench.set("tuning", when="by_hand")
+    before = bench.plan()
+    assert "tune" not in keys(before)
+    tune = before.step("tune")
+    found = {"project": "taxi", "hyperparameters": {"units": 4}}
+    space = space_digest(before.project.config, before.code_digests)
+    for made, value in (
+        ("other", {**found, "space": "another"}),
+        ("this", {**found, "space": space}),
+    ):
+        with bench.store.write_aside("tune") as aside:
+            key = tune.fingerprint if made == "this" else made
+            bench.store.publish(aside, "tune", key, value, inputs={}, seconds=1, mlflow_run_id=made)
+    after = bench.plan()
+    assert after.tuned is not None
+    assert after.tuned.made_by == "this"
+    assert changed(before, after) == since("train")
+    bench.write("trips.csv", "tips,fare,zip\n7,7,7\n")
+    assert bench.plan().tuned == after.tuned, "what was found holds for newer data"
+    bench.set("training", hyperparameters={"layers": 2})
+    assert bench.plan().tuned is None, "it was found with other values of what is not tuned"
+
+
+def test_a_warm_start_begins_with_the_champion_and_does_not_chase_itself(bench: Bench) -> None:
+    bench.set("training", warm_start=True)
+    assert bench.plan().base_model is None
+    first = bench.versions.add(1, **{TRAIN_RUN_TAG: "first"})
+    plan = bench.plan()
+    assert plan.base_model == first
+    own = {TRAIN_RUN_TAG: "second", RECIPE_TAG: plan.recipe, BASE_TAG: "1"}
+    bench.versions.add(2, **own)
+    again = bench.plan()
+    assert again.base_model == first
+    assert keys(again)["train"] == keys(plan)["train"]
+    bench.set("training", seed=7)
+    assert bench.plan().base_model == bench.versions.known[2]
+
+
+def test_an_override_makes_another_blessing(bench: Bench) -> None:
+    before = bench.plan()
+    after = bench.plan(override=Override("ann", "the data was late", "2026-01-01T00:00:00Z"))
+    later = bench.plan(override=Override("ann", "the data was late", "2026-02-02T00:00:00Z"))
+    assert changed(before, after) == since("bless")
+    assert changed(after, later) == NOTHING
+
+
+def test_a_file_of_cases_that_is_missing_names_the_closest(bench: Bench) -> None:
+    bench.write("cases.yaml", "golden: []")
+    bench.set("evaluation", cases="case.yaml")
+    with pytest.raises(ConfigError, match=r"did you mean 'cases\.yaml'"):
         bench.plan()

@@ -29,6 +29,16 @@ def colour(index: int) -> str:
     return PALETTE[index % len(PALETTE)]
 
 
+def model_colour(model: str) -> str:
+    """The candidate's colour, the champion's, or one for any other model."""
+    return PALETTE[{"candidate": 0, "champion": 1}.get(model, 2)]
+
+
+def model_line(model: str) -> str:
+    """The candidate's line is solid; others are dashed, told apart without colour too."""
+    return "-" if model == "candidate" else "--"
+
+
 def new_figure(width_in: float, height_in: float, title: str, subtitle: str = "") -> Figure:
     """A white figure with its title and subtitle at the top left.
 
@@ -156,6 +166,14 @@ def _font() -> Any:
     from matplotlib import font_manager
 
     return font_manager.get_font(font_manager.findfont(font_manager.FontProperties()))
+
+
+def with_interval(value: float, low: float | None, high: float | None, decimals: int) -> str:
+    """A value and, where there is one, its confidence interval: `0.912 [0.901, 0.923]`."""
+    text = f"{value:,.{decimals}f}"
+    if low is None or high is None:
+        return text
+    return f"{text} [{low:,.{decimals}f}, {high:,.{decimals}f}]"
 
 
 def percent(share: float) -> str:

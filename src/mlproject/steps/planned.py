@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 from mlproject.errors import DataError
 from mlproject.execution import StepContext
@@ -16,6 +17,13 @@ def load_planned_module(ctx: StepContext, function: str) -> ModuleType:
     now = reach_digest(source, (function,))
     must_be_planned("module file", now, ctx.plan.code_digests[function])
     return load_module(source)
+
+
+def hyperparameters_of(ctx: StepContext) -> dict[str, Any]:
+    """The hyperparameters of project.yaml, with those that the Tuner found in their place."""
+    tuned = ctx.inputs.get("tune") or ctx.plan.tuned
+    found = tuned.value["hyperparameters"] if tuned else {}
+    return {**ctx.project.config.training.hyperparameters, **found}
 
 
 def must_be_planned(what: str, now: str, planned: str | None) -> None:

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlproject.artifacts import fingerprint, read_value
+from mlproject.chain import STEP_VERSIONS
 from mlproject.execution import StepContext
-from mlproject.plan import STEP_VERSIONS
 from mlproject.record import Record
 from mlproject.schema import SCHEMA_FILE, feature_specs, read_schema
 from mlproject.steps.planned import load_planned_module, splits_of

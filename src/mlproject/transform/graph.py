@@ -55,6 +55,13 @@ class TransformGraph:
         wanted = self._computable(there) - {label}
         return tuple(n for n in there if wanted - self._computable(set(there) - {n}))
 
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """The raw features that each output is computed from, in the schema's order."""
+        everything = set(self.raw_specs)
+        outputs = self._computable(everything)
+        lost = {n: outputs - self._computable(everything - {n}) for n in self.raw_specs}
+        return {output: tuple(n for n in lost if output in lost[n]) for output in sorted(outputs)}
+
     def _computable(self, features: Iterable[str]) -> set[str]:
         """The outputs that need no other features than these."""
         unfed = set(self.raw_specs) - set(features)
