@@ -17,10 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from mlproject.chain import STEPS
+from mlproject.metrics import metric_names
 from mlproject.progress import Event
 
 SLICES_SHOWN = 8
-METRICS = ("auc", "accuracy", "log_loss")
+METRICS_SHOWN = 3
 NAME_WIDTH = 16  # of a slice, at least
 _MARKS = {
     "waiting": ("·", "dim"),
@@ -152,10 +153,12 @@ def show_summary(console: Console, outcome: Mapping[str, Any], hint: str) -> Non
         "not_blessed": ("NOT BLESSED: the champion stays", "yellow"),
         "blocked": ("DATA BLOCKED: nothing was trained", "red"),
     }[status]
+    if outcome["override"] is not None:
+        title, style = "BLESSED BY OVERRIDE", "yellow"
     parts: list[Any] = [Text(f"- {reason}") for reason in outcome["reasons"][:12]]
     parts += [Text(f"- {reason}", "dim") for reason in outcome["warnings"][:6]]
     if outcome["slices"]:
-        parts += [Text(""), _metrics_table(outcome["slices"], console.width - 4)]
+        parts += [Text(""), _metrics_table(outcome, console.width - 4)]
     console.print(Panel(Group(*parts), title=title, title_align="left", border_style=style))
     if all(step["cached"] for step in outcome["steps"]):
         say(
@@ -179,10 +182,11 @@ def _standing(outcome: Mapping[str, Any]) -> str:
     return f"was blessed; the champion is version {outcome['champion']}: the alias was moved since"
 
 
-def _metrics_table(slices: list[Mapping[str, Any]], width: int) -> Table:
+def _metrics_table(outcome: Mapping[str, Any], width: int) -> Table:
     """Overall and the largest slices; the champion's figures beside where there is one."""
+    metrics = metric_names(outcome["task"])[:METRICS_SHOWN]
     by_slice: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for row in slices:
+    for row in outcome["slices"]:
         by_slice.setdefault(row["slice"], {})[row["model"]] = row
     overall = {name: rows for name, rows in by_slice.items() if name == "overall"}
     rest = [(n, r) for n, r in by_slice.items() if n != "overall"]
@@ -190,17 +194,17 @@ def _metrics_table(slices: list[Mapping[str, Any]], width: int) -> Table:
     shown = dict([*overall.items(), *rest[:SLICES_SHOWN]])
     sizes = [f"{rows['candidate']['examples']:,}" for rows in shown.values()]
     for between in (" ", "\n"):  # where it is narrow, the champion's figure goes below
-        cells = [[_cell(rows, metric, between) for metric in METRICS] for rows in shown.values()]
+        cells = [[_cell(rows, metric, between) for metric in metrics] for rows in shown.values()]
         columns = [sizes, *zip(*cells, strict=True)]
         taken = sum(
             max(len(line) for text in (head, *column) for line in text.split("\n")) + 2
-            for head, column in zip(("rows", *METRICS), columns, strict=True)
+            for head, column in zip(("rows", *metrics), columns, strict=True)
         )
         if width - taken >= NAME_WIDTH:
             break
     table = Table(box=None, pad_edge=False)
     table.add_column("slice", no_wrap=True, overflow="ellipsis")
-    for head in ("rows", *METRICS):
+    for head in ("rows", *metrics):
         table.add_column(head, justify="right", no_wrap=True)
     for name, size, figures in zip(shown, sizes, cells, strict=True):
         table.add_row(Text(_shorten(name, max(width - taken, NAME_WIDTH))), size, *figures)
@@ -215,7 +219,7 @@ def _metrics_table(slices: list[Mapping[str, Any]], width: int) -> Table:
 
 
 def _cell(rows: Mapping[str, Mapping[str, Any]], metric: str, between: str) -> str:
-    value = rows["candidate"][metric]
+    value = rows["candidate"].get(metric)
     if value is None:
         return "not judged"
     champion = rows.get("champion", {}).get(metric)

@@ -46,7 +46,8 @@ def train(args: argparse.Namespace) -> int:
         opened = open_request(request)
         project = opened.plan.project
         title = f"{project.config.name}: {opened.plan.source_uris[0][1]}"
-        with Display(stream, title) as display, listening(display):
+        steps = tuple(step.name for step in opened.plan.steps)
+        with Display(stream, title, steps) as display, listening(display):
             done = cached_outcome(opened)
             if done is None:
                 outcome = _run_flow(request, opened)

@@ -50,6 +50,8 @@ class Outcome:
         warnings: Anomalies that did not block.
         metrics: The candidate's overall metrics; `champion_` in front for the champion's.
         slices: Metric rows by slice and model.
+        task: `binary`, `multiclass` or `regression`.
+        override: Who overruled the verdict, why and when; None where nobody did.
         sample: The row that the served model was asked, and its prediction.
         mlflow_run_id: The pipeline's MLflow run.
         mlflow_run_url: Where to look at it.
@@ -68,6 +70,8 @@ class Outcome:
     mlflow_run_id: str | None
     mlflow_run_url: str | None
     steps: tuple[StepOutcome, ...]
+    task: str = "binary"
+    override: Mapping[str, Any] | None = None
 
     @property
     def exit_code(self) -> int:
@@ -125,4 +129,6 @@ def make_outcome(
         mlflow_run_id=mlflow_run_id,
         mlflow_run_url=mlflow_run_url,
         steps=steps,
+        task=evaluation.get("task", "binary"),
+        override=values.get("bless", {}).get("override"),
     )

@@ -1,8 +1,9 @@
 """The MLflow model registry: versions, aliases, and what each version carries.
 
     models:/<name>/<version>/artifacts/saved_model/   as TensorFlow Serving loads it
+    models:/<name>/<version>/artifacts/model.keras    to train on from it, where Keras can save it
     models:/<name>/<version>/artifacts/evidence/      blessing.json, metrics.parquet, schema.pbtxt,
-                                                      sample.json
+                                                      sample.json, model_card.md, infra.json
 
 Aliases: `champion` is what is served, `previous` what was before it.
 """
@@ -34,7 +35,7 @@ RECIPE_TAG, BASE_TAG = f"{TAG}recipe", f"{TAG}base_version"
 REGISTER_TAG, SAMPLE_TAG = f"{TAG}fingerprint", f"{TAG}sample"
 BLESSING_TAG = "blessing"
 ANY_CHAMPION = -1
-SAVED_MODEL, EVIDENCE, KERAS_MODEL = "saved_model", "evidence", "keras_model"
+SAVED_MODEL, EVIDENCE, KERAS_MODEL = "saved_model", "evidence", "model.keras"
 SAMPLE_FILE = "sample.json"
 
 
@@ -75,6 +76,7 @@ class Registration:
     Attributes:
         name: The registered model.
         saved_model: The SavedModel's folder.
+        keras_model: The `.keras` file, or None.
         evidence: Files to keep with the version.
         columns: The signature's inputs; each may be missing.
         sample: A raw row, the version's input example.
@@ -85,6 +87,7 @@ class Registration:
 
     name: str
     saved_model: Path
+    keras_model: Path | None
     evidence: tuple[Path, ...]
     columns: tuple[Column, ...]
     sample: Mapping[str, Any]
@@ -339,6 +342,9 @@ class Registry:
                 shutil.copy(file, evidence / file.name)
             text = json.dumps(dict(registration.sample), indent=1)
             (evidence / SAMPLE_FILE).write_text(text, encoding="utf-8")
+            parts = {SAVED_MODEL: registration.saved_model, EVIDENCE: evidence}
+            if registration.keras_model is not None:
+                parts[KERAS_MODEL] = registration.keras_model
             logged = Model.log(
                 artifact_path=None,
                 flavor=_Untried,
@@ -346,10 +352,7 @@ class Registry:
                 model_id=model_id,
                 python_model=str(Path(__file__).with_name("pyfunc_model.py")),
                 # URIs: MLflow would take a `%20` in a plain path for a space.
-                artifacts={
-                    SAVED_MODEL: registration.saved_model.absolute().as_uri(),
-                    EVIDENCE: evidence.as_uri(),
-                },
+                artifacts={name: path.absolute().as_uri() for name, path in parts.items()},
                 signature=signature,
                 input_example=pd.DataFrame([example]) if example else None,
                 pip_requirements=[

@@ -158,6 +158,8 @@ def outcome(**changes: Any) -> dict[str, Any]:
         "reasons": ["auc overall is 0.9100 (at least 0.9 wanted)"],
         "warnings": [],
         "metrics": {},
+        "task": "binary",
+        "override": None,
         "slices": [metric_row()],
         "sample": {"sample": {"company": "O'Hare"}, "prediction": [0.75]},
         "mlflow_run_id": "run",

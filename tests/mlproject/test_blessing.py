@@ -1,49 +1,65 @@
-"""The Blessing: pass, fail, cannot judge; nothing but BLESSED promotes, and doubt never blesses."""
+"""The Blessing by value thresholds: pass, fail, cannot judge; doubt never blesses."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlproject.blessing import Blessing, bless
-from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, MetricRow
+from mlproject.blessing import Blessing, bless, blessing_page
+from mlproject.cases.values import CaseResult
+from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, Difference, MetricRow
 from mlproject.sections import EvaluationSection
 
 NAN = float("nan")
+INFRA = {"verdict": "INFRA_BLESSED", "reasons": ["answers within its budgets"]}
+BAD = [None, NAN, math.inf, -math.inf]
 
 
-def row(name: str = OVERALL, model: str = CANDIDATE, rows: int = 500, **metrics: Any) -> MetricRow:
-    values = {"auc": 0.9, "accuracy": 0.8, "log_loss": 0.3, **metrics}
-    return MetricRow(name, model, rows, **values)
+def row(value: float | None, name: str = OVERALL, metric: str = "auc", **more: Any) -> MetricRow:
+    return MetricRow(name, more.pop("model", CANDIDATE), metric, more.pop("rows", 500), value, **more)
 
 
-def small(name: str, model: str = CANDIDATE) -> MetricRow:
-    """A slice with too few rows: the evaluation leaves its metrics out."""
-    return row(name, model, 7, auc=None, accuracy=None, log_loss=None)
+def sure(value: float, width: float, name: str = OVERALL, **more: Any) -> MetricRow:
+    """A value with its 95 % interval, `value +- width`."""
+    return row(
+        value, name, low=value - width, high=value + width, standard_error=width / 1.96, **more
+    )
 
 
-def judge(*rows: MetricRow, value: Any = None, change: Any = None) -> Blessing:
-    section = EvaluationSection.model_validate(
+def judge(
+    *rows: MetricRow,
+    value: Any = None,
+    change: Any = None,
+    differences: tuple[Difference, ...] = (),
+    cases: tuple[CaseResult, ...] = (),
+    infra: Any = INFRA,
+    **section: Any,
+) -> Blessing:
+    parsed = EvaluationSection.model_validate(
         {
-            "slices": ["pay", "pay_zone"],
+            "slices": ["pay", "pay_zone", "pay,hour"],
             "value_thresholds": value or {},
             "change_thresholds": change or {},
+            **section,
         }
     )
-    return bless(rows, section)
+    return bless(rows, differences, parsed, cases, infra)
 
 
 def test_a_candidate_above_every_bound_is_blessed() -> None:
-    blessing = judge(row(), value={"auc": {"min": 0.8}, "log_loss": {"max": 0.4}})
-    assert blessing.verdict == "BLESSED"
+    rows = row(0.9), row(0.3, metric="log_loss")
+    blessing = judge(*rows, value={"auc": {"min": 0.8}, "log_loss": {"max": 0.4}})
+    assert blessing.verdict == blessing.without_override == "BLESSED"
     assert blessing.blessed
     assert blessing.reasons == (
-        "auc overall is 0.9000 (at least 0.8 wanted)",
-        "log_loss overall is 0.3000 (at most 0.4 wanted)",
+        "auc overall is 0.9 (at least 0.8 wanted)",
+        "log_loss overall is 0.3 (at most 0.4 wanted)",
+        "infra: answers within its budgets",
     )
 
 
@@ -57,27 +73,31 @@ def test_a_candidate_above_every_bound_is_blessed() -> None:
         ({"auc": {"min": 0.9, "max": 0.9}}, "BLESSED"),
         ({"log_loss": {"max": 0.3}}, "BLESSED"),
         ({"log_loss": {"max": 0.29}}, "NOT_BLESSED"),
-        ({"auc": {"min": 0.8}, "accuracy": {"min": 0.81}}, "NOT_BLESSED"),
-        ({"auc": {"min": 0.91}, "accuracy": {"min": 0.8}}, "NOT_BLESSED"),
+        ({"auc": {"min": 0.8}, "log_loss": {"max": 0.29}}, "NOT_BLESSED"),
+        ({"auc": [{"min": 0.8}, {"max": 0.95}]}, "BLESSED"),
+        ({"auc": [{"min": 0.8}, {"max": 0.85}]}, "NOT_BLESSED"),
     ],
 )
 def test_value_thresholds_overall_include_their_bounds(bounds: Any, verdict: str) -> None:
-    assert judge(row(), value=bounds).verdict == verdict
+    assert judge(row(0.9), row(0.3, metric="log_loss"), value=bounds).verdict == verdict
 
 
-def test_a_failed_bound_is_told_first_and_in_words() -> None:
-    blessing = judge(row(), value={"auc": {"min": 0.8}, "log_loss": {"max": 0.2}})
-    assert not blessing.blessed
-    assert blessing.reasons == (
-        "log_loss overall is 0.3000, above the most allowed 0.2",
-        "auc overall is 0.9000 (at least 0.8 wanted)",
-    )
-    below = judge(row(), value={"auc": {"min": 0.95}})
-    assert below.reasons == ("auc overall is 0.9000, below the least allowed 0.95",)
+def test_a_failed_bound_is_told_first_and_with_digits_that_tell_it_apart() -> None:
+    rows = row(0.9), row(0.3000004, metric="log_loss")
+    blessing = judge(*rows, value={"auc": {"min": 0.8}, "log_loss": {"max": 0.3}})
+    assert blessing.verdict == "NOT_BLESSED"
+    assert blessing.reasons[0] == "log_loss overall is 0.3000004, above the most allowed 0.3"
+    below = judge(row(0.9), value={"auc": {"min": 0.95}})
+    assert below.reasons[0] == "auc overall is 0.9, below the least allowed 0.95"
+
+
+def test_large_numbers_are_told_whole() -> None:
+    blessing = judge(row(1234567.8, metric="mae"), value={"mae": {"max": 1_000_000}})
+    assert "mae overall is 1234568, above" in blessing.reasons[0]
 
 
 def test_without_any_threshold_nothing_is_validated() -> None:
-    blessing = judge(row())
+    blessing = judge(row(0.9), cases=(CaseResult("a", "golden", "pass", ""),))
     assert blessing.verdict == "NOT_VALIDATED"
     assert "set evaluation.value_thresholds" in blessing.reasons[0]
 
@@ -88,24 +108,84 @@ def test_without_any_row_nothing_is_validated() -> None:
     assert blessing.reasons[0] == "auc overall could not be judged: there are no such rows"
 
 
+def test_a_metric_that_was_not_measured_is_not_validated() -> None:
+    blessing = judge(row(0.9), value={"f1": {"min": 0.1}, "auc": {"min": 0.1}})
+    assert blessing.verdict == "NOT_VALIDATED"
+    assert blessing.reasons[0] == "f1 overall could not be judged: it was not measured"
+
+
 def test_the_champion_s_metrics_do_not_stand_in_for_the_candidate_s() -> None:
-    blessing = judge(row(model=CHAMPION), value={"auc": {"min": 0.1}})
+    blessing = judge(row(0.9, model=CHAMPION), value={"auc": {"min": 0.1}})
     assert blessing.verdict == "NOT_VALIDATED"
 
 
-@pytest.mark.parametrize("bad", [None, NAN, math.inf, -math.inf])
+@pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("bounds", [{"min": 0.1}, {"max": 0.9}, {"min": -1e9, "max": 1e9}])
-def test_a_metric_that_is_no_number_is_not_validated(bad: float | None, bounds: Any) -> None:
-    blessing = judge(row(auc=bad), value={"auc": bounds})
+@pytest.mark.parametrize("how", ["point", "significant", "proven"])
+def test_a_metric_that_is_no_number_is_not_validated(
+    bad: float | None, bounds: dict[str, float], how: str
+) -> None:
+    spread = row(bad, low=0.2, high=0.3, standard_error=0.01)
+    blessing = judge(spread, value={"auc": {**bounds, "judge": how}})
     assert blessing.verdict == "NOT_VALIDATED"
     assert "could not be judged" in blessing.reasons[0]
 
 
 def test_a_failure_outweighs_what_cannot_be_judged() -> None:
-    blessing = judge(row(auc=None), value={"auc": {"min": 0.1}, "accuracy": {"min": 0.9}})
+    rows = row(None), row(0.8, metric="accuracy")
+    blessing = judge(*rows, value={"auc": {"min": 0.1}, "accuracy": {"min": 0.9}})
     assert blessing.verdict == "NOT_BLESSED"
-    assert blessing.reasons[0].startswith("accuracy overall is 0.8000, below")
+    assert blessing.reasons[0].startswith("accuracy overall is 0.8, below")
     assert blessing.reasons[1].startswith("auc overall could not be judged")
+
+
+@pytest.mark.parametrize(
+    ("value", "how", "verdict", "said"),
+    [
+        (0.79, "point", "NOT_BLESSED", "is 0.79 [0.77, 0.81], below the least allowed 0.8"),
+        (0.79, "significant", "BLESSED", "(at least 0.8 wanted; below it, but within noise)"),
+        (0.77, "significant", "NOT_BLESSED", "is 0.77 [0.75, 0.79], below the least allowed 0.8"),
+        (0.81, "significant", "BLESSED", "is 0.81 [0.79, 0.83] (at least 0.8 wanted)"),
+        (0.81, "proven", "NOT_BLESSED", "is 0.81 [0.79, 0.83], not proven to be at least 0.8"),
+        (0.83, "proven", "BLESSED", "is 0.83 [0.81, 0.85] (at least 0.8 wanted)"),
+    ],
+)
+def test_the_judge_says_what_an_interval_counts_for(
+    value: float, how: str, verdict: str, said: str
+) -> None:
+    blessing = judge(sure(value, 0.02), value={"auc": {"min": 0.8, "judge": how}})
+    assert blessing.verdict == verdict
+    assert said in blessing.reasons[0]
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(0.4, "NOT_BLESSED"), (0.37, "BLESSED")])
+def test_an_upper_bound_is_judged_from_the_other_side(value: float, verdict: str) -> None:
+    rows = (sure(value, 0.03, metric="log_loss"),)
+    bound = {"log_loss": {"max": 0.36, "judge": "significant"}}
+    assert judge(*rows, value=bound).verdict == verdict
+
+
+def test_overall_is_judged_by_its_value_and_a_slice_by_significance_if_nothing_is_said() -> None:
+    bound = {"auc": {"min": 0.8, "slices": [OVERALL, "pay=Cash"]}}
+    rows = sure(0.85, 0.02), sure(0.79, 0.02, "pay=Cash")
+    assert judge(*rows, value=bound).blessed
+    rows = sure(0.79, 0.02), sure(0.85, 0.02, "pay=Cash")
+    assert judge(*rows, value=bound).verdict == "NOT_BLESSED"
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [(None, None), (None, 0.95), (0.85, None), (NAN, 0.95), (0.85, NAN), (0.95, 0.85)],
+)
+@pytest.mark.parametrize("how", ["significant", "proven"])
+def test_a_judge_that_needs_an_interval_does_not_bless_without(
+    ends: tuple[float | None, float | None], how: str
+) -> None:
+    rows = row(0.9, low=ends[0], high=ends[1])
+    blessing = judge(rows, value={"auc": {"min": 0.1, "judge": how}})
+    assert blessing.verdict == "NOT_VALIDATED"
+    assert "it has no confidence interval, which `judge:" in blessing.reasons[0]
+    assert judge(rows, value={"auc": {"min": 0.1, "judge": "point"}}).blessed
 
 
 def on(*slices: str, **bounds: float) -> dict[str, Any]:
@@ -115,18 +195,25 @@ def on(*slices: str, **bounds: float) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("rows", "verdict", "reason"),
     [
-        ([row("pay=Cash")], "BLESSED", "auc on pay=Cash is 0.9000 (at least 0.8 wanted)"),
-        ([row("pay=Cash", auc=0.7)], "NOT_BLESSED", "auc on pay=Cash is 0.7000, below"),
-        ([small("pay=Cash")], "NOT_VALIDATED", "7 rows are too few, or of one class"),
-        ([row("pay=Card")], "NOT_VALIDATED", "auc on pay=Cash could not be judged: there are no"),
-        ([row("pay=Cash", auc=NAN)], "NOT_VALIDATED", "could not be judged: it is nan"),
-        ([row("pay=Cash ", auc=0.1)], "NOT_VALIDATED", "there are no such rows"),
+        ([sure(0.9, 0.01, "pay=Cash")], "BLESSED", "auc on pay=Cash is 0.9 [0.89, 0.91] (at least"),
+        ([sure(0.7, 0.01, "pay=Cash")], "NOT_BLESSED", "auc on pay=Cash is 0.7 [0.69, 0.71], below"),
+        ([row(None, "pay=Cash", rows=7)], "NOT_VALIDATED", "7 rows are too few"),
+        ([sure(0.9, 0.01, "pay=Cash", rows=99)], "NOT_VALIDATED", "99 rows are too few"),
+        ([row(None, "pay=Cash")], "NOT_VALIDATED", "not defined on its 500 rows"),
+        ([sure(0.9, 0.01, "pay=Card")], "NOT_VALIDATED", "pay=Cash could not be judged: there are"),
+        ([row(NAN, "pay=Cash")], "NOT_VALIDATED", "could not be judged: it is nan"),
+        ([sure(0.1, 0.01, "pay=Cash ")], "NOT_VALIDATED", "there are no such rows"),
     ],
 )
 def test_a_slice_that_is_named_must_be_judged(
     rows: list[MetricRow], verdict: str, reason: str
 ) -> None:
-    blessing = judge(row(), *rows, value=on(OVERALL, "pay=Cash", min=0.8))
+    blessing = judge(row(0.9), *rows, value=on(OVERALL, "pay=Cash", min=0.8))
+    bound = on(OVERALL, "pay=Cash", min=0.8)
+    bound["auc"]["judge"] = None
+    assert blessing.verdict in (verdict, "NOT_VALIDATED")
+    both = {"auc": [{"min": 0.8}, {"min": 0.8, "slices": ["pay=Cash"]}]}
+    blessing = judge(row(0.9), *rows, value=both)
     assert blessing.verdict == verdict
     assert any(reason in said for said in blessing.reasons)
 
@@ -134,153 +221,163 @@ def test_a_slice_that_is_named_must_be_judged(
 @pytest.mark.parametrize(
     ("rows", "verdict"),
     [
-        ([row("pay=Cash"), row("pay=Card")], "BLESSED"),
-        ([row("pay=Cash"), row("pay=Card", auc=0.7)], "NOT_BLESSED"),
-        ([row("pay=Cash"), small("pay=Card")], "BLESSED"),
-        ([small("pay=Cash"), small("pay=Card")], "NOT_VALIDATED"),
-        ([row("pay=Cash"), row("pay=Card", auc=NAN)], "NOT_VALIDATED"),
-        ([row("pay=a=b", auc=0.7)], "NOT_BLESSED"),
-        ([row("pay=Cash"), row("pay_zone=1", auc=0.1)], "BLESSED"),
-        ([row("pay=")], "BLESSED"),
+        ([sure(0.9, 0.01, "pay=Cash"), sure(0.9, 0.01, "pay=Card")], "BLESSED"),
+        ([sure(0.9, 0.01, "pay=Cash"), sure(0.7, 0.01, "pay=Card")], "NOT_BLESSED"),
+        ([sure(0.9, 0.01, "pay=Cash"), row(None, "pay=Card", rows=7)], "BLESSED"),
+        ([sure(0.9, 0.01, "pay=Cash"), row(None, "pay=Card")], "BLESSED"),
+        ([row(None, "pay=Cash", rows=7), row(None, "pay=Card", rows=7)], "NOT_VALIDATED"),
+        ([sure(0.9, 0.01, "pay=Cash"), row(NAN, "pay=Card")], "NOT_VALIDATED"),
+        ([sure(0.9, 0.01, "pay=Cash"), row(0.9, "pay=Card")], "NOT_VALIDATED"),
+        ([sure(0.9, 0.01, "pay=Cash"), row(1, "pay=Card", "f1")], "NOT_VALIDATED"),
+        ([sure(0.7, 0.01, "pay=a=b")], "NOT_BLESSED"),
+        ([sure(0.7, 0.01, "pay=a,b")], "NOT_BLESSED"),
+        ([sure(0.9, 0.01, "pay=Cash"), sure(0.1, 0.01, "pay_zone=1")], "BLESSED"),
+        ([sure(0.9, 0.01, "pay=Cash"), sure(0.1, 0.01, "pay=Cash,hour=1")], "BLESSED"),
+        ([sure(0.9, 0.01, "pay=")], "BLESSED"),
         ([], "NOT_VALIDATED"),
     ],
 )
 def test_of_all_values_of_a_column_the_small_ones_are_passed_over(
     rows: list[MetricRow], verdict: str
 ) -> None:
-    assert judge(row(), *rows, value=on("pay=*", min=0.8)).verdict == verdict
+    assert judge(row(0.9), *rows, value=on("pay=*", min=0.8)).verdict == verdict
 
 
-def test_a_column_without_any_slice_withholds_what_the_rest_would_bless() -> None:
-    blessing = judge(row(), value=on(OVERALL, "pay=*", min=0.8))
-    assert blessing.verdict == "NOT_VALIDATED"
-    assert blessing.reasons[0] == "auc on pay=* could not be judged: there are no such rows"
+@pytest.mark.parametrize(
+    ("wanted", "verdict"),
+    [
+        ("pay=Cash,hour=8", "NOT_BLESSED"),
+        ("hour=8,pay=Cash", "NOT_BLESSED"),
+        ("pay=Cash,hour=*", "NOT_BLESSED"),
+        ("pay=*,hour=*", "NOT_BLESSED"),
+        ("pay=*,hour=9", "BLESSED"),
+        ("pay=Card,hour=*", "BLESSED"),
+        ("pay=*,hour=7", "NOT_VALIDATED"),
+        ("pay=*", "BLESSED"),
+    ],
+)
+def test_crosses_are_held_by_all_of_their_columns(wanted: str, verdict: str) -> None:
+    rows = (
+        sure(0.9, 0.01, "pay=Cash"),
+        sure(0.7, 0.01, "pay=Cash,hour=8"),
+        sure(0.9, 0.01, "pay=Cash,hour=9"),
+        sure(0.9, 0.01, "pay=Card,hour=8"),
+    )
+    assert judge(*rows, value=on(wanted, min=0.8)).verdict == verdict
+
+
+def test_a_slice_that_is_named_beside_all_values_must_be_judged() -> None:
+    rows = row(0.9), sure(0.9, 0.01, "pay=Cash"), row(None, "pay=Card", rows=7)
+    for slices in (["pay=*", "pay=Card"], ["pay=Card", "pay=*"]):
+        assert judge(*rows, value=on(*slices, min=0.8)).verdict == "NOT_VALIDATED"
+    assert judge(*rows, value=on("pay=*", min=0.8)).blessed
 
 
 def test_what_was_passed_over_is_told_last() -> None:
-    rows = [row(), small("pay=Card"), row("pay=Cash", auc=0.85)]
+    rows = [row(0.9), row(None, "pay=Card", rows=7), sure(0.85, 0.01, "pay=Cash")]
     blessing = judge(*rows, value=on("pay=*", OVERALL, min=0.8))
     assert blessing.blessed
     assert blessing.reasons[-1].startswith("auc on pay=Card could not be judged: 7 rows")
 
 
-def against(max_loss: float, metric: str = "auc", **more: Any) -> dict[str, Any]:
-    return {metric: {"max_loss": max_loss, **more}}
+@pytest.mark.parametrize(
+    ("results", "verdict", "said"),
+    [
+        (["pass", "pass"], "BLESSED", "2 of 2 behavioural cases hold"),
+        (["pass", "fail"], "NOT_BLESSED", "golden case 'c1' it is 0.4"),
+        (["pass", "unjudged"], "NOT_VALIDATED", "golden case 'c1' could not be judged: it is 0.4"),
+        ([], "NOT_VALIDATED", "the behavioural cases of cases.yaml were not asked"),
+    ],
+)
+def test_every_behavioural_case_must_hold(results: list[Any], verdict: str, said: str) -> None:
+    cases = tuple(CaseResult(f"c{i}", "golden", r, "it is 0.4") for i, r in enumerate(results))
+    blessing = judge(row(0.9), value={"auc": {"min": 0.8}}, cases=cases, **{"cases": cases})
+    section = EvaluationSection.model_validate(
+        {"value_thresholds": {"auc": {"min": 0.8}}, "cases": "cases.yaml"}
+    )
+    blessing = bless([row(0.9)], [], section, cases, INFRA)
+    assert blessing.verdict == verdict
+    assert said in blessing.reasons if verdict == "BLESSED" else said in blessing.reasons[0]
 
 
 @pytest.mark.parametrize(
-    ("metric", "new", "old", "max_loss", "verdict"),
+    ("infra", "verdict", "said"),
     [
-        ("auc", 0.9, 0.9, 0.0, "BLESSED"),
-        ("auc", 0.897, 0.9, 0.003, "BLESSED"),  # 0.9 - 0.897 > 0.003 in floating point
-        ("auc", 0.8969, 0.9, 0.003, "NOT_BLESSED"),
-        ("auc", 0.95, 0.9, 0.0, "BLESSED"),
-        ("auc", 0.9 - 1e-9, 0.9, 0.0, "NOT_BLESSED"),
-        ("auc", 0.905, 0.9, -0.01, "NOT_BLESSED"),  # an improvement of 0.01 is asked for
-        ("auc", 0.91, 0.9, -0.01, "BLESSED"),
-        ("accuracy", 0.7, 0.8, 0.05, "NOT_BLESSED"),
-        ("log_loss", 0.3, 0.3, 0.0, "BLESSED"),
-        ("log_loss", 0.2, 0.3, 0.0, "BLESSED"),
-        ("log_loss", 0.4, 0.3, 0.05, "NOT_BLESSED"),
-        ("log_loss", 0.35, 0.3, 0.05, "BLESSED"),
+        (INFRA, "BLESSED", "infra: answers within its budgets"),
+        ({"verdict": "INFRA_NOT_BLESSED", "reasons": ["p95 is 900 ms"]}, "NOT_BLESSED", "p95"),
+        ({"verdict": "NOT_VALIDATED", "reasons": ["no port"]}, "NOT_VALIDATED", "no port"),
+        ({"verdict": "BLESSED"}, "NOT_VALIDATED", "infra: verdict BLESSED"),
+        ({}, "NOT_VALIDATED", "infra: the model was not tried in a server"),
+        (None, "NOT_VALIDATED", "infra: the model was not tried in a server"),
     ],
 )
-def test_change_thresholds_measure_the_worsening(
-    metric: str, new: float, old: float, max_loss: float, verdict: str
-) -> None:
-    candidate: dict[str, Any] = {metric: new}
-    champion: dict[str, Any] = {metric: old}
-    rows = row(**candidate), row(model=CHAMPION, **champion)
-    assert judge(*rows, change=against(max_loss, metric)).verdict == verdict
+def test_only_a_model_that_passed_its_trial_is_blessed(infra: Any, verdict: str, said: str) -> None:
+    blessing = judge(row(0.9), value={"auc": {"min": 0.8}}, infra=infra)
+    assert blessing.verdict == verdict
+    assert any(said in reason for reason in blessing.reasons)
 
 
-def test_a_change_is_told_in_words() -> None:
-    champion = row(model=CHAMPION)
-    worse = judge(row(auc=0.8), champion, change=against(0.01))
-    assert worse.reasons == (
-        "auc overall is 0.8000, worse than the champion's 0.9000 by 0.1000; allowed 0.01",
-    )
-    allowed = judge(row(auc=0.895), champion, change=against(0.01))
-    assert (
-        "worse than the champion's 0.9000 by 0.0050 (worse by 0.01 allowed)" in allowed.reasons[0]
-    )
-    better = judge(row(log_loss=0.2), champion, change=against(0, "log_loss"))
-    assert "is 0.2000, better than the champion's 0.3000 by 0.1000" in better.reasons[0]
-    assert judge(row(), champion, change=against(0)).reasons == (
-        "auc overall is 0.9000, equal to the champion's",
-    )
+def test_the_page_holds_the_verdict_and_every_check_under_its_outcome() -> None:
+    rows = row(0.9), sure(0.7, 0.01, "pay=*odd_"), row(None, "pay=Card", rows=7)
+    page = blessing_page(judge(*rows, value=on(OVERALL, "pay=*", min=0.8)))
+    assert page.startswith("# NOT_BLESSED\n")
+    failed, rest = page.split("## Failed")[1].split("## ", 1)
+    assert r"auc on pay=\*odd\_ is 0.7" in failed
+    assert "auc overall" not in failed
+    assert "## Passed over" in rest
 
 
-def test_without_a_champion_a_change_threshold_does_not_apply_and_blesses_nothing() -> None:
-    alone = judge(row(), change=against(0.01))
-    assert alone.verdict == "NOT_VALIDATED"
-    beside = judge(row(), value={"auc": {"min": 0.8}}, change=against(0.01))
-    assert beside.blessed
-    assert beside.reasons[-1] == "no champion yet: the change threshold on auc did not apply"
-    failed = judge(row(), value={"auc": {"min": 0.95}}, change=against(0.01))
-    assert failed.verdict == "NOT_BLESSED"
+NUMBERS = st.none() | st.floats(0, 1) | st.sampled_from([NAN, math.inf, -math.inf])
+JUDGES = st.sampled_from(["point", "significant", "proven"])
 
 
-@pytest.mark.parametrize(
-    ("new", "old", "said"),
-    [
-        (None, 0.9, "auc overall could not be judged: 500 rows"),
-        (NAN, 0.9, "auc overall could not be judged: it is nan"),
-        (0.9, NAN, "auc overall of the champion could not be judged: it is nan"),
-        (0.9, None, "auc overall of the champion could not be judged"),
-        (math.inf, math.inf, "it is inf"),
-        (math.inf, -math.inf, "it is inf"),
-    ],
-)
-def test_a_change_between_what_are_no_numbers_is_not_validated(
-    new: float | None, old: float | None, said: str
-) -> None:
-    rows = row(auc=new), row(model=CHAMPION, auc=old)
-    blessing = judge(*rows, value={"accuracy": {"min": 0.1}}, change=against(1e9))
-    assert blessing.verdict == "NOT_VALIDATED"
-    assert said in blessing.reasons[0]
-
-
-@pytest.mark.parametrize(
-    ("slices", "extra", "verdict"),
-    [
-        (["pay=Cash"], [row("pay=Cash"), row("pay=Cash", CHAMPION)], "BLESSED"),
-        (["pay=Cash"], [row("pay=Cash", auc=0.1), row("pay=Cash", CHAMPION)], "NOT_BLESSED"),
-        (["pay=Cash"], [small("pay=Cash"), small("pay=Cash", CHAMPION)], "NOT_VALIDATED"),
-        (["pay=Cash"], [row("pay=Cash")], "NOT_VALIDATED"),
-        (["pay=Cash"], [row("pay=Cash", CHAMPION)], "NOT_VALIDATED"),
-        (["pay=*"], [row("pay=Cash"), row("pay=Cash", CHAMPION)], "BLESSED"),
-        (["pay=*"], [row("pay=Cash", auc=0.1), row("pay=Cash", CHAMPION)], "NOT_BLESSED"),
-        (["pay=*"], [small("pay=Cash"), small("pay=Cash", CHAMPION)], "NOT_VALIDATED"),
-        (
-            ["overall", "pay=*"],
-            [small("pay=Cash"), small("pay=Cash", CHAMPION)],
-            "BLESSED",
-        ),
-    ],
-)
-def test_change_thresholds_on_slices(
-    slices: list[str], extra: list[MetricRow], verdict: str
-) -> None:
-    rows = row(), row(model=CHAMPION), *extra
-    assert judge(*rows, change=against(0.01, slices=slices)).verdict == verdict
-
-
-METRICS = st.none() | st.floats(0, 1) | st.sampled_from([NAN, math.inf, -math.inf])
-
-
+@settings(max_examples=150, deadline=None)
 @given(
-    new=METRICS, old=METRICS, least=st.floats(0, 1), loss=st.floats(0, 1), champion=st.booleans()
+    value=NUMBERS,
+    low=NUMBERS,
+    high=NUMBERS,
+    error=NUMBERS,
+    least=st.floats(0, 1),
+    how=JUDGES,
+    name=st.sampled_from([OVERALL, "pay=Cash"]),
+    starred=st.booleans(),
 )
-def test_only_finite_metrics_within_every_bound_bless(
-    new: float | None, old: float | None, least: float, loss: float, champion: bool
+def test_only_finite_values_with_what_the_judge_needs_bless(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    error: float | None,
+    least: float,
+    how: str,
+    name: str,
+    starred: bool,
 ) -> None:
-    rows = [row(auc=new), *([row(model=CHAMPION, auc=old)] if champion else [])]
-    blessing = judge(*rows, value={"auc": {"min": least}}, change=against(loss))
-    judged = new is not None and math.isfinite(new)
-    fits = judged and new is not None and new >= least
-    if champion:
-        fits = fits and old is not None and math.isfinite(old) and old - (new or 0) <= loss + 1e-11
+    spread = row(value, name, low=low, high=high, standard_error=error)
+    wanted = "pay=*" if starred and name != OVERALL else name
+    blessing = judge(spread, value={"auc": {"min": least, "judge": how, "slices": [wanted]}})
     assert blessing.reasons
     if blessing.blessed:
-        assert fits
+        assert value is not None
+        assert math.isfinite(value)
+        needed = () if how == "point" else (error,) if wanted == "pay=*" else (low, high)
+        assert all(end is not None and math.isfinite(end) for end in needed)
+        assert how == "significant" or value >= least or wanted != "pay=*"
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    value=st.floats(0, 1),
+    worse=st.floats(0, 1),
+    width=st.floats(0, 0.2),
+    least=st.floats(0, 1),
+    how=JUDGES,
+    wanted=st.sampled_from(["pay=*", "pay=Cash"]),
+)
+def test_a_lower_value_never_turns_a_fail_into_a_pass(
+    value: float, worse: float, width: float, least: float, how: str, wanted: str
+) -> None:
+    bound = {"auc": {"min": least, "judge": how, "slices": [wanted]}}
+    first = judge(sure(value, width, "pay=Cash"), value=bound)
+    second = judge(sure(value - worse, width, "pay=Cash"), value=bound)
+    assert first.blessed or not second.blessed
+    assert replace(first, reasons=()).verdict in ("BLESSED", "NOT_BLESSED")

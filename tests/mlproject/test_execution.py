@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from mlproject.artifacts import ArtifactStore
+from mlproject.chain import STEPS, PlannedStep
 from mlproject.config import Project, parse_config
 from mlproject.errors import DataError, StorageError, TrackingError
 from mlproject.execution import (
@@ -23,7 +24,6 @@ from mlproject.execution import (
     start_pipeline_run,
     still_stands,
 )
-from mlproject.chain import STEPS, PlannedStep
 from mlproject.plan import Plan
 from mlproject.progress import Event, emit, listening
 from mlproject.registry import VersionInfo
@@ -35,10 +35,14 @@ INPUTS = {
     "transform": ("ingest",),
     "train": ("transform",),
     "evaluate": ("train",),
-    "bless": ("evaluate",),
+    "infra_validate": ("train",),
+    "bless": ("evaluate", "infra_validate"),
     "register": ("train", "bless"),
 }
-UP_TO_BLESS = ("ingest", "validate", "transform", "train", "evaluate", "bless")
+UP_TO_BLESS = (
+    *("ingest", "validate", "transform", "train"),
+    *("evaluate", "infra_validate", "bless"),
+)
 
 
 @dataclass
@@ -51,6 +55,7 @@ class Runs:
     parents: dict[str, str | None] = field(default_factory=dict)
     records: list[tuple[str, Path]] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
+    measured: list[str] = field(default_factory=list)
 
     def _answer(self, call: str) -> None:
         if call in self.broken:
@@ -80,6 +85,12 @@ class Runs:
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
         self._answer("log_metrics")
+
+    @contextlib.contextmanager
+    def system_metrics(self, run_id: str) -> Iterator[None]:
+        assert self.status.get(run_id, "RUNNING") == "RUNNING"
+        self.measured.append(run_id)
+        yield
 
     def log_text(self, run_id: str, text: str, file: str) -> None:
         self.texts[file] = text
@@ -123,7 +134,16 @@ class Bench:
             folder=self.store.root.parent, config=parse_config(CONFIG, "project.yaml")
         )
         return Plan(
-            project, tuple(steps), "source", ((None, "trips.csv"),), (), "module", {}, None, None
+            project,
+            tuple(steps),
+            (),
+            "source",
+            ((None, "trips.csv"),),
+            (),
+            "module",
+            {},
+            None,
+            None,
         )
 
     def run(
@@ -542,3 +562,33 @@ def test_events_reach_every_listener_only_while_it_listens() -> None:
     emit(Event("note", "train", "c"))
     assert [event.text for event in first] == ["a", "b"]
     assert [event.text for event in second] == ["a"]
+
+
+def test_the_machine_is_watched_while_it_trains_and_else_not(bench: Bench) -> None:
+    bench.prepare()
+    assert [run_id.partition("-")[0] for run_id in bench.runs.measured] == ["train"]
+
+
+def test_a_killed_step_finds_its_state_again_and_a_published_one_leaves_none(bench: Bench) -> None:
+    seen: list[bool] = []
+
+    def fail_once(context: StepContext) -> None:
+        seen.append(context.state_dir.exists())
+        context.state_dir.mkdir(parents=True, exist_ok=True)
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+
+    bench.on_call = fail_once
+    with pytest.raises(KeyboardInterrupt):
+        bench.run().run_step("ingest")
+    bench.run().run_step("ingest")
+    assert seen == [False, True]
+    assert not bench.store.state_dir("ingest", "ingest-key").exists()
+
+
+def test_a_step_knows_its_own_run_and_the_pipeline_s(bench: Bench) -> None:
+    contexts: list[StepContext] = []
+    bench.on_call = contexts.append
+    artifact, _ = bench.run().run_step("ingest")
+    assert contexts[0].run_id == artifact.mlflow_run_id
+    assert contexts[0].pipeline_run_id == "pipeline"

@@ -49,6 +49,7 @@ class Models:
         self.registration = Registration(
             name="taxi",
             saved_model=trained.folder / MODEL_FOLDER,
+            keras_model=None,
             evidence=(folder / "blessing.json",),
             columns=tuple(Column(n, types[n]) for n in load_test(trained.folder / MODEL_FOLDER)),
             sample=SAMPLE,

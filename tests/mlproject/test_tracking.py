@@ -34,6 +34,7 @@ from mlproject.tracking import (
     git_commit,
     shown_uri,
 )
+from mlproject.tracking import tracker as tracker_module
 
 TAXI = Path(__file__).parents[2] / "examples" / "taxi"
 
@@ -413,3 +414,48 @@ def test_the_git_commit_of_a_folder_is_told(tmp_path: Path) -> None:
     assert code_tags(tmp_path)["mlflow.source.git.commit"] == commit
     (tmp_path / "taxi.py").write_text("2")
     assert git_commit(tmp_path) == f"{commit}-dirty"
+
+
+def test_live_metrics_are_logged_at_once_and_not_again_with_the_record(
+    settings: Settings, tmp_path: Path
+) -> None:
+    tracker = Tracker(settings, "live")
+    run_id = tracker.start_run("train", {})
+    tracker.log_live(run_id, {"loss": 0.5}, 0)
+    assert [m.value for m in tracker.client.get_metric_history(run_id, "loss")] == [0.5]
+    Record(curves={"loss": [0.5, 0.25]}).write(tmp_path)
+    tracker.log_record(run_id, tmp_path)
+    history = tracker.client.get_metric_history(run_id, "loss")
+    assert [(m.step, m.value) for m in history] == [(0, 0.5), (1, 0.25)]
+
+
+def test_live_metrics_that_mlflow_does_not_take_come_with_the_record(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = Tracker(settings, "live")
+    run_id = tracker.start_run("train", {})
+
+    def gone(*_: object, **__: object) -> None:
+        raise OSError("connection refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tracker.client, "log_batch", gone)
+        tracker.log_live(run_id, {"loss": 0.5}, 0)
+    tracker.log_live(run_id, {"loss": 0.25}, 1)  # no second try: training does not wait for it
+    assert tracker.client.get_metric_history(run_id, "loss") == []
+    Record(curves={"loss": [0.5, 0.25]}).write(tmp_path)
+    tracker.log_record(run_id, tmp_path)
+    assert len(tracker.client.get_metric_history(run_id, "loss")) == 2
+
+
+def test_the_machine_s_metrics_are_logged_to_the_run(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracker_module, "SYSTEM_METRICS_S", 0.2)
+    tracker = Tracker(settings, "system")
+    run_id = tracker.start_run("train", {})
+    with tracker.system_metrics(run_id):
+        time.sleep(1.5)
+    metrics = tracker.client.get_run(run_id).data.metrics
+    assert metrics["system/cpu_utilization_percentage"] >= 0
+    assert metrics["system/system_memory_usage_megabytes"] > 0

@@ -58,8 +58,8 @@ class Estimate:
     @property
     def negative(self) -> Estimate:
         """The estimate of minus the value."""
-        ends = (None if e is None else -e for e in (self.high, self.low))
-        return Estimate(-self.value, *ends, self.family)
+        low, high = (None if end is None else -end for end in (self.high, self.low))
+        return Estimate(-self.value, low, high, self.family)
 
     @property
     def interval(self) -> str:
@@ -72,11 +72,6 @@ class Estimate:
     def widened(self) -> str:
         """That the interval was widened, in words, after a semicolon; empty where it was not."""
         return f"; interval widened for {self.family} slices" if self.family > 1 else ""
-
-
-def own_interval(value: float, low: float | None, high: float | None) -> Estimate:
-    """The estimate with the interval that the evaluation measured."""
-    return Estimate(value, low, high)
 
 
 def family_interval(

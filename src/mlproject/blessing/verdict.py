@@ -1,180 +1,143 @@
-"""The Blessing: a verdict with reasons, from metrics and thresholds. Pure: no file, no library.
+"""The Blessing: a verdict with reasons, from metrics, cases and thresholds. Pure.
 
-It fails closed: a metric that cannot be judged, or no threshold at all, never blesses.
+It fails closed: a metric that cannot be judged, no threshold at all, a case that could not be
+asked or a model that was not tried in a server never bless.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any
 
-from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, MetricRow
-from mlproject.sections import ChangeThreshold, EvaluationSection, ValueThreshold
+from mlproject.blessing.change_thresholds import change_checks
+from mlproject.blessing.measured import Measured
+from mlproject.blessing.override import Override
+from mlproject.blessing.value_thresholds import value_checks
+from mlproject.blessing.values import Blessing, Check, CheckOutcome, OverrideEffect, Verdict
+from mlproject.cases.values import CaseResult
+from mlproject.metrics import Difference, MetricRow
+from mlproject.sections import EvaluationSection
 
-Verdict = Literal["BLESSED", "NOT_BLESSED", "NOT_VALIDATED"]
-Outcome = Literal["pass", "fail", "unjudged", "skipped"]
-HIGHER_IS_BETTER: Mapping[str, bool] = {"auc": True, "accuracy": True, "log_loss": False}
-ROUNDING = 1e-12  # 0.9 - 0.897 is 0.003 and a little more in floating point
-
-
-@dataclass(frozen=True)
-class Check:
-    """One threshold on one slice.
-
-    Attributes:
-        outcome: `pass`, `fail`, `unjudged` (withholds the blessing) or `skipped` (does not).
-        reason: The outcome in plain words.
-    """
-
-    outcome: Outcome
-    reason: str
+INFRA_BLESSED, INFRA_NOT_BLESSED = "INFRA_BLESSED", "INFRA_NOT_BLESSED"
+NOT_VALIDATED = "NOT_VALIDATED"
+_RANK: Mapping[CheckOutcome, int] = {"fail": 0, "unjudged": 1, "pass": 2, "skipped": 3}
 
 
-@dataclass(frozen=True)
-class Blessing:
-    """The verdict on a candidate.
-
-    Attributes:
-        verdict: `BLESSED`; `NOT_BLESSED` where a threshold failed; `NOT_VALIDATED` where none
-            failed and something could not be judged.
-        reasons: Why, in plain words; what decided comes first.
-    """
-
-    verdict: Verdict
-    reasons: tuple[str, ...]
-
-    @property
-    def blessed(self) -> bool:
-        """True only for `BLESSED`."""
-        return self.verdict == "BLESSED"
-
-
-class _Threshold(Protocol):
-    @property
-    def slices(self) -> tuple[str, ...]: ...
-
-
-def bless(rows: Sequence[MetricRow], section: EvaluationSection) -> Blessing:
-    """Judges a candidate by the thresholds of `project.yaml`.
+def bless(
+    rows: Sequence[MetricRow],
+    differences: Sequence[Difference],
+    section: EvaluationSection,
+    cases: Sequence[CaseResult],
+    infra: Mapping[str, Any] | None,
+    override: Override | None = None,
+    *,
+    compared: bool | None = None,
+) -> Blessing:
+    """Judges a candidate by what `project.yaml` asks for.
 
     Args:
         rows: The metrics of the candidate, and of the champion on the same rows if there is one.
-        section: The thresholds.
+        differences: Candidate minus champion, with the intervals of the paired bootstrap.
+        section: The thresholds, the confidence and the directions of custom metrics.
+        cases: The results of the behavioural cases.
+        infra: The value of the step `infra_validate`: `verdict` and `reasons`; None where there
+            is none.
+        override: A person's word against a verdict of thresholds and cases. It never overrules
+            the infra validation: a model that does not load must not be served.
+        compared: Whether there is a champion; where left out, the rows tell. With True, a champion
+            without metrics is a metric that is missing, and not a first model.
 
     Returns:
-        The verdict with its reasons.
+        The verdict with its reasons; see `estimate.py` for how intervals decide.
     """
-    checks = list(_checks(rows, section))
-    if not any(check.outcome in ("pass", "fail") for check in checks):
-        checks.append(
-            Check(
-                "unjudged",
-                "no threshold could be applied; set evaluation.value_thresholds in project.yaml",
-            )
-        )
-    outcomes = {check.outcome for check in checks}
-    verdict: Verdict = "BLESSED"
-    if "fail" in outcomes:
-        verdict = "NOT_BLESSED"
-    elif "unjudged" in outcomes:
-        verdict = "NOT_VALIDATED"
-    rank = {"fail": 0, "unjudged": 1, "pass": 2, "skipped": 3}
-    checks.sort(key=lambda check: rank[check.outcome])
-    return Blessing(verdict, tuple(check.reason for check in checks))
+    measured = Measured(rows, differences, section, compared)
+    judged = [*_threshold_checks(measured), *_case_checks(section, cases)]
+    trial = list(_infra_checks(infra))
+    checks = _sorted([*judged, *trial])
+    plain = _verdict(checks)
+    reasons = tuple(check.reason for check in checks)
+    if override is None:
+        return Blessing(plain, reasons, tuple(checks), plain)
+    if plain == "BLESSED":
+        note = f"an override was not needed ({override})"
+        return _overridden(plain, (*reasons, note), checks, plain, override, "not needed")
+    if _verdict(trial) != "BLESSED":
+        checks = [*_sorted(trial), *_sorted(judged)]
+        first, rest = _split_reasons(checks, len(trial))
+        note = f"the override did not apply: it never overrules the infra validation ({override})"
+        return _overridden(plain, (*first, note, *rest), checks, plain, override, "refused")
+    note = f"{plain} overruled {override}"
+    return _overridden("BLESSED", (note, *reasons), checks, plain, override, "applied")
 
 
-def _checks(rows: Sequence[MetricRow], section: EvaluationSection) -> Iterator[Check]:
-    candidate = {row.slice: row for row in rows if row.model == CANDIDATE}
-    champion = {row.slice: row for row in rows if row.model == CHAMPION}
-    for metric, threshold in section.value_thresholds.items():
-        for name, required in _slices(threshold, candidate):
-            yield _value_check(metric, threshold, name, required, candidate.get(name))
-    for metric, change in section.change_thresholds.items():
-        if not champion:
-            yield Check(
-                "skipped", f"no champion yet: the change threshold on {metric} did not apply"
-            )
-            continue
-        for name, required in _slices(change, candidate):
-            yield _change_check(
-                metric, change, name, required, candidate.get(name), champion.get(name)
-            )
+def _overridden(
+    verdict: Verdict,
+    reasons: tuple[str, ...],
+    checks: Sequence[Check],
+    plain: Verdict,
+    override: Override,
+    effect: OverrideEffect,
+) -> Blessing:
+    return Blessing(verdict, reasons, tuple(checks), plain, override, effect)
 
 
-def _slices(threshold: _Threshold, known: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """The slices that a threshold holds, and whether each must be judged."""
-    names = list(known)
-    for wanted in threshold.slices:
-        values = [n for n in names if wanted.endswith("=*") and n.startswith(wanted[:-1])]
-        if values:
-            yield from ((n, False) for n in values)
+def _threshold_checks(measured: Measured) -> list[Check]:
+    section = measured.section
+    checks: list[Check] = []
+    for metric, bounds in section.value_thresholds.items():
+        for bound in bounds:
+            checks += value_checks(metric, bound, measured)
+    for metric, changes in section.change_thresholds.items():
+        if measured.has_champion:
+            for change in changes:
+                checks += change_checks(metric, change, measured)
         else:
-            yield wanted, True
+            reason = f"no champion yet: the change threshold on {metric} did not apply"
+            checks.append(Check("thresholds", "skipped", reason))
+    if not any(check.outcome in ("pass", "fail") for check in checks):
+        reason = "no threshold could be applied; set evaluation.value_thresholds in project.yaml"
+        checks.append(Check("thresholds", "unjudged", reason))
+    return checks
 
 
-def _value_check(
-    metric: str, threshold: ValueThreshold, name: str, required: bool, row: MetricRow | None
-) -> Check:
-    value = getattr(row, metric) if row else None
-    if value is None or not math.isfinite(value):
-        return _no_value(metric, name, required, row)
-    where = _where(metric, name)
-    if threshold.min is not None and value < threshold.min:
-        return Check("fail", f"{where} is {value:.4f}, below the least allowed {threshold.min:g}")
-    if threshold.max is not None and value > threshold.max:
-        return Check("fail", f"{where} is {value:.4f}, above the most allowed {threshold.max:g}")
-    bounds = [
-        f"{word} {bound:g}"
-        for word, bound in (("at least", threshold.min), ("at most", threshold.max))
-        if bound is not None
-    ]
-    return Check("pass", f"{where} is {value:.4f} ({' and '.join(bounds)} wanted)")
+def _case_checks(section: EvaluationSection, cases: Sequence[CaseResult]) -> Iterator[Check]:
+    held = sum(case.outcome == "pass" for case in cases)
+    for case in cases:
+        if case.outcome != "pass":
+            outcome: CheckOutcome = "fail" if case.outcome == "fail" else "unjudged"
+            words = "" if outcome == "fail" else "could not be judged: "
+            yield Check("cases", outcome, f"{case.kind} case '{case.name}' {words}{case.reason}")
+    if held:
+        yield Check("cases", "pass", f"{held} of {len(cases)} behavioural cases hold")
+    if section.cases and not cases:
+        yield Check("cases", "unjudged", f"the behavioural cases of {section.cases} were not asked")
 
 
-def _change_check(
-    metric: str,
-    threshold: ChangeThreshold,
-    name: str,
-    required: bool,
-    candidate: MetricRow | None,
-    champion: MetricRow | None,
-) -> Check:
-    new = getattr(candidate, metric) if candidate else None
-    old = getattr(champion, metric) if champion else None
-    if new is None or not math.isfinite(new):
-        return _no_value(metric, name, required, candidate)
-    if old is None or not math.isfinite(old):
-        return _no_value(metric, name, required, champion, " of the champion")
-    loss = old - new if HIGHER_IS_BETTER[metric] else new - old
-    where = _where(metric, name)
-    if loss > threshold.max_loss + ROUNDING:
-        return Check(
-            "fail",
-            f"{where} is {new:.4f}, worse than the champion's {old:.4f} by {loss:.4f}; "
-            f"allowed {threshold.max_loss:g}",
-        )
-    word = "worse" if loss > 0 else "better"
-    return Check(
-        "pass",
-        f"{where} is {new:.4f}, {word} than the champion's {old:.4f} by {abs(loss):.4f} "
-        f"(worse by {threshold.max_loss:g} allowed)"
-        if loss
-        else f"{where} is {new:.4f}, equal to the champion's",
-    )
+def _infra_checks(infra: Mapping[str, Any] | None) -> Iterator[Check]:
+    verdict = infra.get("verdict") if infra else None
+    outcome: CheckOutcome = "unjudged"
+    if verdict in (INFRA_BLESSED, INFRA_NOT_BLESSED):
+        outcome = "pass" if verdict == INFRA_BLESSED else "fail"
+    said = [str(reason) for reason in (infra or {}).get("reasons") or ()]
+    if not said:
+        said = [f"verdict {verdict}" if verdict else "the model was not tried in a server"]
+    for reason in said:
+        yield Check("infra", outcome, f"infra: {reason}")
 
 
-def _no_value(
-    metric: str, name: str, required: bool, row: MetricRow | None, whose: str = ""
-) -> Check:
-    value = getattr(row, metric) if row else None
-    why = f"{row.examples} rows are too few, or of one class" if row else "there are no such rows"
-    if value is not None:
-        why = f"it is {value}"
-    outcome: Outcome = "unjudged" if required or value is not None else "skipped"
-    return Check(outcome, f"{_where(metric, name)}{whose} could not be judged: {why}")
+def _sorted(checks: Iterable[Check]) -> list[Check]:
+    return sorted(checks, key=lambda check: _RANK[check.outcome])
 
 
-def _where(metric: str, name: str) -> str:
-    return f"{metric} overall" if name == OVERALL else f"{metric} on {name}"
+def _verdict(checks: Iterable[Check]) -> Verdict:
+    outcomes = {check.outcome for check in checks}
+    if "fail" in outcomes:
+        return "NOT_BLESSED"
+    if "unjudged" in outcomes or not outcomes:
+        return "NOT_VALIDATED"
+    return "BLESSED"
+
+
+def _split_reasons(checks: Sequence[Check], at: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    reasons = tuple(check.reason for check in checks)
+    return reasons[:at], reasons[at:]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlproject.figures import canvas
-from mlproject.figures.rows import columns, finite, left_out_note
+from mlproject.figures.rows import chunks, columns, finite, left_out_note
 from mlproject.figures.scores import LEGEND, unit_square
 from mlproject.metrics import OVERALL, MetricRow
 
@@ -74,7 +74,7 @@ def calibration_curve(
 
 def predicted_class(
     labels: ArrayLike, probabilities: NDArray[np.generic]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """Whether the most probable class is right, and its probability.
 
     Args:
@@ -82,14 +82,12 @@ def predicted_class(
         probabilities: `[n, classes]`.
 
     Returns:
-        `[n]` 0 or 1, and `[n]` probabilities.
+        `[n] bool`, and `[n] float32` probabilities.
     """
     import numpy as np
 
-    from mlproject.figures.rows import chunks
-
     truth = np.asarray(labels).reshape(-1)
-    right, sure = np.zeros(truth.size), np.zeros(truth.size)
+    right, sure = np.zeros(truth.size, np.bool_), np.zeros(truth.size, np.float32)
     for rows in chunks(truth.size):
         part = probabilities[rows]
         right[rows] = part.argmax(axis=1) == truth[rows]

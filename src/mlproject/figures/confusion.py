@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_CLASSES = 30
 ROOMY_CLASSES = 12  # up to here a cell has room for a share above its count
+FULL_CLASSES = 3  # and here for all digits of the count
 MAX_PAIRS = 25
 CELL_IN, ROOMY_CELL_IN = 0.27, 0.46
 PAIR_IN = 0.17
@@ -76,10 +77,10 @@ def _draw_matrices(
     beside = 2 if len(models) > 1 and side <= 3.5 else 1
     width, height = 0.75 + side + 0.85, side + 0.85
     figure = canvas.new_figure(
-        max(4.8, canvas.MARGIN_IN + beside * width),
+        max(5.6, canvas.MARGIN_IN + beside * width),
         canvas.HEADER_IN + math.ceil(len(models) / beside) * height,
         "Confusion of classes",
-        f"Of each true class, the share predicted as each{_with_count(classes)}. {note}".rstrip(),
+        f"{_reading(classes)} {note}".rstrip(),
     )
     for place, model in enumerate(models):
         row, column = divmod(place, beside)
@@ -98,8 +99,10 @@ def _draw_matrices(
     canvas.save(figure, path)
 
 
-def _with_count(classes: int) -> str:
-    return " above the number of rows" if classes <= ROOMY_CLASSES else " as colour; rows as number"
+def _reading(classes: int) -> str:
+    if classes <= ROOMY_CLASSES:
+        return "Share of the true class, and rows."
+    return "Colour: share of the true class; number: rows."
 
 
 def _draw_matrix(axes: Axes, counts: NDArray[np.int64]) -> None:
@@ -113,10 +116,11 @@ def _draw_matrix(axes: Axes, counts: NDArray[np.int64]) -> None:
     roomy = classes <= ROOMY_CLASSES
     for row, column in np.argwhere(counts > 0):
         share, number = float(shares[row, column]), int(counts[row, column])
+        said = f"{number:,}" if classes <= FULL_CLASSES else _short(number)
         axes.text(
             column,
             row,
-            f"{canvas.percent(share)}\n{_short(number)}" if roomy else _short(number),
+            f"{_percent(share)}\n{said}" if roomy else said,
             ha="center",
             va="center",
             size=canvas.SMALL_PT if roomy else 5.5,
@@ -136,16 +140,21 @@ def _draw_matrix(axes: Axes, counts: NDArray[np.int64]) -> None:
             size=canvas.SMALL_PT,
             color=canvas.MUTED,
         )
-    axes.text(
-        classes - 0.35, -0.62, "rows", ha="left", size=canvas.SMALL_PT, color=canvas.MUTED
-    )
+    axes.text(classes - 0.35, -0.62, "rows", ha="left", size=canvas.SMALL_PT, color=canvas.MUTED)
+
+
+def _percent(share: float) -> str:
+    """With one decimal, so that a column of them is read at a glance."""
+    return "<0.1%" if share < 0.0005 else f"{100 * share:.1f}%"
 
 
 def _short(count: int) -> str:
     """At most four characters."""
     for unit, suffix in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if count >= unit:
-            return f"{count / unit:.2g}{suffix}" if count < 10 * unit else f"{count // unit}{suffix}"
+            return (
+                f"{count / unit:.2g}{suffix}" if count < 10 * unit else f"{count // unit}{suffix}"
+            )
     return str(count)
 
 

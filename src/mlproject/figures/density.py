@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 CELLS = 64
 CENTRAL = 0.998
+LIGHTEST = 0.3  # rows that would be white: a single one is seen
 BAR_IN = 0.11  # width of the colour key
 
 
@@ -82,13 +83,13 @@ def draw_cells(
 
     most = max(2, int(counts.max()))
     image = axes.imshow(
-        np.ma.masked_equal(counts, 0),  # type: ignore[no-untyped-call]
+        np.ma.masked_equal(counts, 0),
         origin="lower",
         extent=(*x_range, *y_range),
         aspect="auto",
         interpolation="nearest",
-        cmap="cividis_r",
-        norm=LogNorm(1, most),
+        cmap="Blues",
+        norm=LogNorm(LIGHTEST, most),
         zorder=2,
     )
     axes.set(xlim=x_range, ylim=y_range)
@@ -98,8 +99,9 @@ def draw_cells(
     width_in, _ = figure.get_size_inches()
     at = (box.x1 + 0.08 / width_in, box.y0, BAR_IN / width_in, box.height)
     bar = figure.colorbar(image, cax=figure.add_axes(at))
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.minorticks_off()
+    bar.ax.set_ylim(1, most)
     powers = [10**power for power in range(len(str(most)))]
     bar.set_ticks(powers, labels=[_short(power) for power in powers])
     bar.ax.tick_params(length=0, labelsize=canvas.SMALL_PT, labelcolor=canvas.MUTED, pad=2)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mlproject.figures import canvas
 from mlproject.figures.density import central_range, count_cells, draw_cells, no_cells
 from mlproject.figures.rows import columns, finite, sample, sample_note
-from mlproject.figures.scores import LEGEND, thin
+from mlproject.figures.scores import CURVE_POINTS, LEGEND
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,10 +135,11 @@ def error_quantiles(labels: ArrayLike, predictions: Mapping[str, ArrayLike], pat
             axes.plot([], [], label=f"{name}: no examples", **style)
             continue
         marks = np.quantile(errors, QUANTILES)
-        shares = (np.arange(errors.size) + 1) / errors.size
+        shares = np.linspace(0.0, 1.0, CURVE_POINTS)
         label = f"{name}: " + ", ".join(f"{mark:,.4g}" for mark in marks)
         axes.plot(
-            *thin(shares, errors),
+            shares,
+            np.quantile(errors, shares),
             linewidth=1.6,
             linestyle=canvas.model_line(model),
             label=label,
@@ -187,7 +188,7 @@ def _errors(truth: NDArray[np.generic], values: NDArray[np.generic]) -> NDArray[
     parts: Sequence[NDArray[np.float64]] = [
         np.abs(predicted - true) for true, predicted in finite(truth, values)
     ]
-    return np.sort(np.concatenate(parts)) if parts else np.zeros(0)
+    return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def _finish(axes: Any, highest: float, models: bool) -> None:

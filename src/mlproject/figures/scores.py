@@ -73,9 +73,10 @@ def roc_and_pr(
         for axes in (roc, pr):
             canvas.say(axes, next(iter(reasons.values()), "no models"))
     else:
-        for axes, where in ((roc, "lower right"), (pr, "lower left")):
+        for axes, right in ((roc, True), (pr, False)):
             unit_square(axes)
             handles, names = axes.get_legend_handles_labels()
+            where: Any = "lower right" if right else "lower left"
             axes.legend(handles[::-1], names[::-1], loc=where, **LEGEND)
     canvas.save(figure, path)
 
@@ -147,7 +148,7 @@ def unit_square(axes: Axes) -> None:
     axes.set_yticks(values, labels)
 
 
-def thin(
+def _thin(
     x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """At most `CURVE_POINTS` points, evenly spaced along the curve."""
@@ -193,18 +194,18 @@ def _draw_curves(
     from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
     name = canvas.legend_label(canvas.readable(model, 30))
-    style = {
+    style: dict[str, Any] = {
         "color": canvas.model_colour(model),
         "linewidth": 1.6,
         "linestyle": canvas.model_line(model),
     }
     false_rate, true_rate, _ = roc_curve(truth, scores)
     area = _measured(rows, model, "auc", float(auc(false_rate, true_rate)))
-    roc.plot(*thin(false_rate, true_rate), label=f"{name}: AUC {area}", **style)
+    roc.plot(*_thin(false_rate, true_rate), label=f"{name}: AUC {area}", **style)
     precision, recall, _ = precision_recall_curve(truth, scores, drop_intermediate=True)
     # As in sklearn's average_precision_score, without sorting the scores once more.
     average = _measured(rows, model, "pr_auc", -float(np.sum(np.diff(recall) * precision[:-1])))
-    pr.plot(*thin(recall, precision), label=f"{name}: average precision {average}", **style)
+    pr.plot(*_thin(recall, precision), label=f"{name}: average precision {average}", **style)
     share = float(truth.mean())
     for axes, guess in ((roc, (0.0, 1.0)), (pr, (share, share))):
         axes.plot((0.0, 1.0), guess, color=canvas.MUTED, linewidth=1.0, linestyle=":", zorder=1)

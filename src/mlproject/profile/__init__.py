@@ -7,8 +7,7 @@ relations.py     how features go together and with the label
 correlation.py   codes.py   contingency.py    the measures
 page.py          the page
 charts.py        its pictures
-style.py         its look and its script
-text.py          numbers and texts, short and safe
+style.py         what it adds to the look of all pages (mlproject/webpage), and its script
 """
 
 from mlproject.profile.content import Profile, Side

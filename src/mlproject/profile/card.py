@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mlproject.profile.charts import histogram, value_bars
 from mlproject.profile.content import Entry, Profile
 from mlproject.profile.features import Feature
-from mlproject.profile.text import UNKNOWN, count, number, percent, safe, size
+from mlproject.webpage.text import UNKNOWN, count, number, percent, safe, size
 
 MEASURES = {"js": "JS", "linf": "L∞"}
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mlproject.profile.features import Buckets, Feature, Numbers
 from mlproject.profile.relations import Matrix
-from mlproject.profile.text import number, percent, safe
+from mlproject.webpage.text import number, percent, safe
 
 WIDTH, HEIGHT, BASE = 320, 120, 96  # of a histogram, and where its bars stand
 MANY = 20  # buckets that two sides are drawn in at least, and values that get a bar each

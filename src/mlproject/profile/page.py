@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable, Sequence
 
 from mlproject.profile.card import feature_card
@@ -11,7 +9,8 @@ from mlproject.profile.charts import heat_map, meter
 from mlproject.profile.content import Profile
 from mlproject.profile.relations import Matrix, Relations
 from mlproject.profile.style import SCRIPT, STYLE
-from mlproject.profile.text import count, percent, safe
+from mlproject.webpage import document
+from mlproject.webpage.text import count, percent, safe
 
 MAX_LISTED = 15
 
@@ -22,8 +21,6 @@ def render(profile: Profile) -> str:
     Args:
         profile: What it shows.
     """
-    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     parts = [
         _header(profile),
         _overview(profile),
@@ -33,15 +30,8 @@ def render(profile: Profile) -> str:
         _relations(profile.relations),
         _method(profile),
     ]
-    return (
-        "<!doctype html>\n"
-        '<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{safe(profile.title)}</title><style>{STYLE}</style></head>"
-        f'<body class="{"two" if len(profile.sides) > 1 else "one"}">'
-        f"<main>{''.join(parts)}</main><script>{SCRIPT}</script></body></html>\n"
-    )
+    body_class = "two" if len(profile.sides) > 1 else "one"
+    return document(profile.title, "".join(parts), STYLE, SCRIPT, body_class)
 
 
 def _header(profile: Profile) -> str:

@@ -1,46 +1,12 @@
-"""The page's look and its few lines of script; both stand in the page itself."""
+"""What the profile adds to the look that all pages share, and its few lines of script."""
 
 STYLE = """
-:root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--ink:#1c2430;--soft:#5c6675;--line:#dfe3e9;
---a:#0072b2;--b:#d55e00;--warn:#8a5a00;--warnbg:#fff3d6;--bad:#a31621;--badbg:#fde4e4;--chip:#eef1f5}
-@media(prefers-color-scheme:dark){:root{--bg:#12161c;--card:#1b212a;--ink:#e6eaf0;--soft:#9aa5b4;
---line:#2d3642;--a:#4fb0e8;--b:#f2924a;--warn:#f0c66b;--warnbg:#3a2e12;--bad:#ff9a9a;
---badbg:#42191c;--chip:#262e39}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--bg);color:var(--ink);font:14px/1.45 system-ui,sans-serif}
-main{max-width:1240px;margin:0 auto;padding:20px 16px 60px}
-h1{font-size:22px;margin:0 0 2px;overflow-wrap:anywhere}
-h2{font-size:17px;margin:34px 0 10px}
-h3{font-size:14px;margin:0;overflow-wrap:anywhere}
-a{color:var(--a)}
-.soft,.none{color:var(--soft)}
-.none{font-style:italic;margin:6px 0}
-.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(132px,1fr));gap:10px;
-margin:16px 0}
-.tile,.feature,.box{background:var(--card);border:1px solid var(--line);border-radius:8px}
-.tile{padding:10px 12px}
-.tile b{display:block;font-size:20px;font-weight:600;font-variant-numeric:tabular-nums}
-.box{padding:14px 16px;margin:10px 0}
-.facts{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:2px 14px;margin:0}
-.facts dt{color:var(--soft)}.facts dd{margin:0;overflow-wrap:anywhere}
-.key{display:inline-flex;align-items:center;gap:6px;margin-right:16px}
-.key i{width:12px;height:12px;border-radius:3px;display:inline-block}
-.key .side0{background:var(--a)}.key .side1{background:var(--b)}
-.bar{position:sticky;top:0;z-index:2;background:var(--bg);padding:10px 0;display:flex;
-flex-wrap:wrap;gap:8px 14px;align-items:center;border-bottom:1px solid var(--line)}
-.bar input[type=search],.bar select{font:inherit;color:inherit;background:var(--card);
-border:1px solid var(--line);border-radius:6px;padding:6px 9px;min-width:0}
-.bar input[type=search]{flex:1 1 180px}
+.feature{background:var(--card);border:1px solid var(--line);border-radius:8px}
 .features{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(370px,100%),1fr));gap:12px;
 margin-top:12px}
 .feature{padding:12px 14px;min-width:0;content-visibility:auto;contain-intrinsic-size:auto 330px}
 .feature[hidden]{display:none}
 .head{display:flex;flex-wrap:wrap;gap:4px 8px;align-items:baseline;margin-bottom:6px}
-.chip{background:var(--chip);color:var(--soft);border-radius:99px;padding:1px 8px;font-size:12px;
-white-space:nowrap}
-.chip.block,li.block::marker{color:var(--bad)}.chip.block{background:var(--badbg)}
-.chip.warn{color:var(--warn);background:var(--warnbg)}
-.found{margin:6px 0;padding-left:18px;font-size:12.5px;overflow-wrap:anywhere}
 svg{max-width:100%;display:block}
 svg text{fill:var(--soft);font-size:11px}
 .hist{width:100%;height:auto;border-bottom:0}
@@ -48,16 +14,9 @@ svg text{fill:var(--soft);font-size:11px}
 .hist .side1{fill:none;stroke:var(--b);stroke-width:1.5}
 .ticks{stroke:var(--soft);stroke-width:1}
 .log .hist .lin,body:not(.log) .hist .log{display:none}
-.scroll{overflow-x:auto}
 .scroll svg{max-width:none}
 .heat rect{width:18px;height:18px;rx:3px;stroke:var(--line);stroke-width:.6}
 .plus{fill:var(--a)}.minus{fill:var(--b)}.void{fill:none}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th{font-weight:400;text-align:left}
-.numbers{margin-top:6px;font-size:13px}
-.numbers th{color:var(--soft);padding:1px 8px 1px 0}
-.numbers td{text-align:right;padding:1px 0 1px 8px;white-space:nowrap}
-.numbers thead th{text-align:right;font-size:12px}
 .values{table-layout:fixed;font-size:13px;margin-bottom:4px}
 .values th{width:44%;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;
 padding:2px 8px 2px 0}
@@ -65,19 +24,12 @@ padding:2px 8px 2px 0}
 .values td:last-child{width:64px;text-align:right;color:var(--soft);padding-left:6px;
 font-size:12px;white-space:nowrap}
 .two .values td:last-child{width:100px}
-.values i,.list i{display:block;height:9px;border-radius:2px;min-width:1px}
+.values i{display:block;height:9px;border-radius:2px;min-width:1px}
 .values i.side1{height:4px;margin-top:1px}
 i.void{visibility:hidden}
-i.side0{background:var(--a)}i.side1{background:var(--b)}
-.list{table-layout:fixed}
-.list th{width:34%;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;padding:3px 10px 3px 0}
-.list td:last-child{width:70px;text-align:right}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(430px,100%),1fr));gap:12px}
 .pair .box{margin:0;min-width:0}
-summary{cursor:pointer}
-@media(max-width:520px){main{padding:14px 10px 40px}.bar{position:static}h1{font-size:19px}
-.list th{width:46%}}
-@media print{.bar{display:none}.feature{break-inside:avoid;content-visibility:visible}}
+@media print{.feature{break-inside:avoid;content-visibility:visible}}
 """
 
 SCRIPT = """

@@ -8,10 +8,13 @@ from typing import Any
 
 from mlproject.artifacts import read_value
 from mlproject.execution import StepContext
-from mlproject.record import Record
+from mlproject.record import FIGURES, Record
 from mlproject.registry import (
+    BASE_TAG,
     BASELINE_TAG,
     BLESSING_TAG,
+    KERAS_MODEL,
+    RECIPE_TAG,
     REGISTER_TAG,
     SAMPLE_TAG,
     TRAIN_RUN_TAG,
@@ -36,15 +39,23 @@ def run_register(ctx: StepContext) -> Mapping[str, Any]:
     schema_file = steps["schema"] / SCHEMA_FILE
     ingest = json.loads((steps["ingest"] / "artifact.json").read_text(encoding="utf-8"))["value"]
     types = dict(ingest["columns"])
-    baseline = ctx.plan.baseline
+    baseline, base = ctx.plan.baseline, ctx.plan.base_model
+    keras_model = train.path / KERAS_MODEL
     version = ctx.registry.register(
         Registration(
             name=config.name,
             saved_model=train.path / MODEL_FOLDER,
-            evidence=(
-                blessing.path / BLESSING_FILE,
-                steps["evaluate"] / METRICS_FILE,
-                schema_file,
+            keras_model=keras_model if keras_model.exists() else None,
+            evidence=tuple(
+                file
+                for file in (
+                    blessing.path / BLESSING_FILE,
+                    blessing.path / FIGURES / "model_card.md",
+                    steps["evaluate"] / METRICS_FILE,
+                    steps["infra_validate"] / "infra.json",
+                    schema_file,
+                )
+                if file.exists()
             ),
             columns=tuple(Column(n, types[n]) for n in read_value(train, "inputs") if n in types),
             sample=config.serving.sample,
@@ -54,6 +65,8 @@ def run_register(ctx: StepContext) -> Mapping[str, Any]:
                 SAMPLE_TAG: json.dumps(dict(config.serving.sample)),
                 TRAIN_TAG: train.fingerprint,
                 TRAIN_RUN_TAG: train.made_by,
+                RECIPE_TAG: ctx.plan.recipe,
+                BASE_TAG: str(base.version) if base else "",
                 BASELINE_TAG: str(baseline.version) if baseline else "",
                 BLESSING_TAG: blessing.value["verdict"],
                 f"{TAG}reasons": "; ".join(blessing.value["reasons"])[:5000],

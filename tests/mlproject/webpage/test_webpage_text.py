@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlproject.profile.text import UNKNOWN, count, number, percent, safe, size
+from mlproject.webpage.text import UNKNOWN, count, number, percent, safe, size
 
 
 @pytest.mark.parametrize(

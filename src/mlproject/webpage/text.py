@@ -1,4 +1,4 @@
-"""Numbers and texts of the page: short, and safe to stand in HTML."""
+"""Numbers and texts of a page: short, and safe to stand in HTML."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ import unicodedata
 UNKNOWN = "–"
 
 
-def safe(text: object, limit: int = 200) -> str:
-    """Any text of the data, to stand in HTML or in a quoted attribute.
+def plain(text: object, limit: int = 200) -> str:
+    """Any text of the data on one line.
 
     Control characters and marks that turn the direction of text become spaces; what is longer
     than the limit ends in an ellipsis.
     """
-    plain = "".join(
-        " " if unicodedata.category(c) in _UNSEEN else c for c in str(text)[: 2 * limit]
-    )
-    if len(plain) > limit or len(str(text)) > 2 * limit:
-        plain = plain[: limit - 1].rstrip() + "…"
-    return html.escape(plain, quote=True)
+    whole = str(text)
+    seen = "".join(" " if unicodedata.category(c) in _UNSEEN else c for c in whole[: 2 * limit])
+    if len(seen) > limit or len(whole) > 2 * limit:
+        seen = seen[: limit - 1].rstrip() + "…"
+    return seen
+
+
+def safe(text: object, limit: int = 200) -> str:
+    """As `plain`, to stand in HTML or in a quoted attribute."""
+    return html.escape(plain(text, limit), quote=True)
 
 
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})

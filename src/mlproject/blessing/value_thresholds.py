@@ -1,0 +1,94 @@
+"""Value thresholds: absolute bounds on the candidate's metrics. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mlproject.blessing.estimate import (
+    Estimate,
+    Standing,
+    family_interval,
+    stands,
+)
+from mlproject.blessing.measured import Measured, where
+from mlproject.blessing.numbers import apart
+from mlproject.blessing.slices import held_slices
+from mlproject.blessing.values import Check
+from mlproject.metrics import OVERALL
+from mlproject.sections import ValueThreshold
+from mlproject.sections.evaluation import Judge
+
+
+def value_checks(metric: str, threshold: ValueThreshold, measured: Measured) -> Iterator[Check]:
+    """One check for each slice that a value threshold holds."""
+    entries = measured.section.slices
+    held = held_slices(threshold.slices, measured.slices, entries)
+    rows = {slice_.name: measured.candidate(metric, slice_.name) for slice_ in held}
+    family = sum(not s.named and measured.value(rows[s.name]) is not None for s in held)
+    for slice_ in held:
+        row = rows[slice_.name]
+        value = measured.value(row)
+        if row is None or value is None:
+            yield measured.unjudged(metric, slice_.name, slice_.named, row)
+        else:
+            if slice_.named:
+                estimate = Estimate(value, row.low, row.high)
+            else:
+                confidence = measured.section.confidence
+                estimate = family_interval(value, row.standard_error, confidence, family)
+            yield _check(metric, threshold, row.slice, estimate)
+
+
+def judge_of(judge: Judge | None, name: str) -> Judge:
+    """How a slice is judged: as the threshold says, else `point` overall and `significant`."""
+    return judge or ("point" if name == OVERALL else "significant")
+
+
+def no_interval(metric: str, name: str, judge: Judge) -> Check:
+    """The check of a value whose uncertainty is not known, by a judge that needs it."""
+    reason = (
+        f"{where(metric, name)} could not be judged: it has no confidence interval, which "
+        f"`judge: {judge}` needs"
+    )
+    return Check("thresholds", "unjudged", reason)
+
+
+def _check(metric: str, threshold: ValueThreshold, name: str, estimate: Estimate) -> Check:
+    judge = judge_of(threshold.judge, name)
+    wanted, notes = [], []
+    for bound, least in ((threshold.min, True), (threshold.max, False)):
+        if bound is None:
+            continue
+        side = estimate.negative if least else estimate
+        result = stands(side, -bound if least else bound, judge)
+        if result is None:
+            return no_interval(metric, name, judge)
+        passed, standing = result
+        beyond = estimate.value < bound if least else estimate.value > bound
+        if not passed:
+            reason = _failure(where(metric, name), estimate, bound, least, beyond)
+            return Check("thresholds", "fail", reason)
+        wanted.append(f"at {'least' if least else 'most'} {bound:g}")
+        notes += _doubt(standing, beyond, least)
+    said = f"{where(metric, name)} is {_told(estimate, threshold)}{estimate.interval}"
+    words = "; ".join([f"{' and '.join(wanted)} wanted", *notes])
+    return Check("thresholds", "pass", f"{said} ({words}{estimate.widened})")
+
+
+def _failure(what: str, estimate: Estimate, bound: float, least: bool, beyond: bool) -> str:
+    value = f"{what} is {apart(estimate.value, bound)}{estimate.interval}"
+    words = ("below the least", "at least") if least else ("above the most", "at most")
+    if beyond:
+        return f"{value}, {words[0]} allowed {bound:g}{estimate.widened}"
+    return f"{value}, not proven to be {words[1]} {bound:g}{estimate.widened}"
+
+
+def _doubt(standing: Standing, beyond: bool, least: bool) -> list[str]:
+    if standing == "in doubt" and beyond:
+        return [f"{'below' if least else 'above'} it, but within noise"]
+    return []
+
+
+def _told(estimate: Estimate, threshold: ValueThreshold) -> str:
+    bounds = [bound for bound in (threshold.min, threshold.max) if bound is not None]
+    return max((apart(estimate.value, bound) for bound in bounds), key=len)

@@ -1,0 +1,147 @@
+"""Confidence intervals of metrics and of differences, by paired bootstrap.
+
+The method. Rows are drawn again with Poisson(1) weights (`row_weights.py`), the same for candidate
+and champion, so a difference is paired: what both find hard cancels out. The interval holds the
+middle share (95 % by default) of the resampled values, moved so that their median lies on the
+measured value, and cut at the metric's own bounds. (The plain percentile interval of Efron &
+Tibshirani, 1993, is the same where resampling does not shift a metric; it does shift calibration
+error, whose plain interval can miss its own value.)
+
+Of a slice of more than 20,000 rows the spread is measured on a random subsample of m = 20,000 and
+scaled by sqrt(m / n): the m out of n bootstrap for statistics that converge as 1 / sqrt(n) (Bickel,
+Götze & van Zwet, "Resampling fewer than n observations", 1997; Kleiner et al., "A scalable
+bootstrap for massive data", 2014).
+
+A resample in which a metric cannot be judged (a class was not drawn) is left out; where more than
+one in ten is, there is no interval. Nor is there one of fewer than two rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from mlproject.evaluation.row_weights import RowWeights
+
+MAX_ROWS = 20_000
+MAX_CELLS = 200_000
+"""Rows times classes of a multi-class subsample: one-vs-rest AUC sorts them once a class."""
+MIN_JUDGED = 0.9
+BOUNDS: Mapping[str, tuple[float, float]] = {
+    **dict.fromkeys(("auc", "pr_auc", "accuracy", "top_k_accuracy"), (0.0, 1.0)),
+    **dict.fromkeys(("precision", "recall", "f1", "calibration_error"), (0.0, 1.0)),
+    **dict.fromkeys(("log_loss", "mae", "rmse"), (0.0, math.inf)),
+    **dict.fromkeys(("absolute_error_p50", "absolute_error_p90"), (0.0, math.inf)),
+    **{"absolute_error_p99": (0.0, math.inf), "brier": (0.0, 2.0), "r2": (-math.inf, 1.0)},
+}
+"""Lowest and highest value of a metric; any value of one that is not named."""
+
+
+class Weighted(Protocol):
+    """A model's predictions of some rows, ready for weights."""
+
+    def metrics(self, weights: np.ndarray) -> Mapping[str, np.ndarray]:
+        """`[resamples, rows] uint8` weights -> metric -> `[resamples]`, NaN where not judged."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How sure a value is.
+
+    Attributes:
+        low: Lower end of the confidence interval; None where there is none.
+        high: Upper end.
+        standard_error: Standard deviation of the resampled values.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    standard_error: float | None = None
+
+
+def most_rows(classes: int) -> int:
+    """Rows that the spread of a slice is measured on at most.
+
+    Args:
+        classes: Values of a prediction: 1, or the classes of a multi-class task.
+    """
+    return min(MAX_ROWS, max(2_000, MAX_CELLS // classes))
+
+
+def resample(
+    models: Mapping[str, Weighted], rows: np.ndarray, weights: RowWeights, resamples: int
+) -> dict[str, dict[str, np.ndarray]]:
+    """The metrics of each model on each resample, the same resamples for each.
+
+    Args:
+        models: Model -> its predictions of the rows.
+        rows: `[rows]` numbers of the rows in the split.
+        weights: The bootstrap's weights.
+        resamples: Number of resamples.
+
+    Returns:
+        Model -> metric -> `[resamples]`; NaN where it could not be judged.
+    """
+    parts: dict[str, list[Mapping[str, np.ndarray]]] = {model: [] for model in models}
+    for chunk in weights.chunks(rows, resamples):
+        for model, weighted in models.items():
+            parts[model].append(weighted.metrics(chunk))
+    return {model: _joined(found) for model, found in parts.items()}
+
+
+def spread_of(
+    value: float | None,
+    resampled: np.ndarray,
+    *,
+    scale: float,
+    confidence: float,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Spread:
+    """The interval of a value from its resamples.
+
+    Args:
+        value: The value on all rows; None where it could not be judged.
+        resampled: `[resamples]`; NaN where it could not be judged.
+        scale: sqrt(rows resampled / rows of the slice).
+        confidence: Share of the interval, two-sided.
+        bounds: Lowest and highest value that there can be.
+    """
+    judged = resampled[np.isfinite(resampled)]
+    if value is None or len(judged) < MIN_JUDGED * len(resampled) or len(judged) < 2:
+        return Spread()
+    tail = (1 - confidence) / 2
+    low, middle, high = np.quantile(judged, [tail, 0.5, 1 - tail])
+    return Spread(
+        low=max(value + scale * float(low - middle), bounds[0]),
+        high=min(value + scale * float(high - middle), bounds[1]),
+        standard_error=scale * float(judged.std(ddof=1)),
+    )
+
+
+def normal_spread(
+    value: float | None,
+    resampled: np.ndarray,
+    *,
+    scale: float,
+    confidence: float,
+) -> Spread:
+    """As `spread_of`, of few resamples: value and standard error, taken as normal."""
+    from scipy.stats import norm
+
+    found = spread_of(value, resampled, scale=scale, confidence=confidence)
+    if value is None or found.standard_error is None:
+        return found
+    reach = float(norm.ppf((1 + confidence) / 2)) * found.standard_error
+    return Spread(value - reach, value + reach, found.standard_error)
+
+
+def _joined(parts: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    listed = list(parts)
+    return {name: np.concatenate([part[name] for part in listed]) for name in listed[0]}
+
+
+SpreadOf = Callable[[float | None, np.ndarray], Spread]

@@ -1,0 +1,141 @@
+"""The exported model in its two halves: transform, and predict from transformed features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlproject.errors import ServingError
+from mlproject.raw_inputs import fitted
+from mlproject.saved_model import OUTPUT, PREDICT_TRANSFORMED, TRANSFORM_FEATURES
+from mlproject.saved_model.definition import signature_definition
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Rows = dict[str, "np.ndarray"]
+CHUNK_VALUES = 1 << 21
+CHUNK_ROWS = 4_096
+
+
+class TransformedModel:
+    """An exported model, loaded for gradients.
+
+    Args:
+        saved_model_dir: The SavedModel.
+
+    Raises:
+        ServingError: It does not load, or lacks a signature that an explanation needs.
+    """
+
+    def __init__(self, saved_model_dir: Path) -> None:
+        import tensorflow as tf
+
+        for name in (PREDICT_TRANSFORMED, TRANSFORM_FEATURES):
+            _require(saved_model_dir, name)
+        try:
+            # Kept: a signature does not keep its variables alive.
+            self._loaded = tf.saved_model.load(str(saved_model_dir))
+        except (OSError, ValueError, tf.errors.OpError) as err:
+            raise ServingError(
+                f"Loading the SavedModel {saved_model_dir} failed",
+                received=" ".join(str(err).split())[:300],
+                expected="a SavedModel that TensorFlow can load",
+            ) from err
+        self._transform = self._loaded.signatures[TRANSFORM_FEATURES]
+        self._predict = self._loaded.signatures[PREDICT_TRANSFORMED]
+        self.raw_specs: dict[str, Any] = self._transform.structured_input_signature[1]
+        self.specs: dict[str, Any] = self._predict.structured_input_signature[1]
+
+    def transform(self, raw: Mapping[str, np.ndarray]) -> Rows:
+        """The transformed features that the model takes.
+
+        Args:
+            raw: Raw feature -> `[rows, ...]`, as `raw_inputs` says.
+
+        Raises:
+            ServingError: An array does not fit, or a feature is missing.
+        """
+        import tensorflow as tf
+
+        missing = sorted(set(self.raw_specs) - set(raw))
+        if missing:
+            raise ServingError("Transforming a row failed", received=f"no {', '.join(missing)}")
+        given = {n: fitted(n, raw[n], tuple(s.shape)) for n, s in self.raw_specs.items()}
+        tensors = {n: tf.constant(a, self.raw_specs[n].dtype) for n, a in given.items()}
+        outputs = self._transform(**tensors)
+        return {name: outputs[name].numpy() for name in self.specs}
+
+    def predict(self, rows: Rows) -> np.ndarray:
+        """Predictions `[rows, outputs] float32` for transformed rows."""
+        import numpy as np
+
+        parts = [self._predict(**_tensors(part))[OUTPUT].numpy() for part in _chunks(rows)]
+        whole = np.concatenate(parts)
+        return whole.reshape(len(whole), -1)
+
+    def gradients(self, rows: Rows, names: tuple[str, ...], output: int) -> Rows | None:
+        """The gradients of one output, row by row.
+
+        Args:
+            rows: Transformed rows.
+            names: The features to take them of.
+            output: The output.
+
+        Returns:
+            Feature -> gradient in the feature's shape; 0 for a feature that the model does not
+            use. None where some op of the model has no gradient.
+        """
+        import numpy as np
+        import tensorflow as tf
+
+        parts = []
+        for part in _chunks(rows):
+            tensors = _tensors(part)
+            watched = [tensors[name] for name in names]
+            try:
+                with tf.GradientTape() as tape:
+                    tape.watch(watched)
+                    answer = self._predict(**tensors)[OUTPUT]
+                    total = tf.reduce_sum(tf.reshape(answer, [tf.shape(answer)[0], -1])[:, output])
+                found = tape.gradient(total, watched, tf.UnconnectedGradients.ZERO)
+            except LookupError:  # TensorFlow's "no gradient defined for operation"
+                return None
+            parts.append([tensor.numpy() for tensor in found])
+        return {
+            name: np.concatenate([part[place] for part in parts])
+            for place, name in enumerate(names)
+        }
+
+
+def _require(saved_model_dir: Path, signature: str) -> None:
+    try:
+        signature_definition(saved_model_dir, signature)
+    except ServingError as err:
+        if "no signature" not in err.failed:
+            raise
+        raise ServingError(
+            f"The model cannot be explained: it has no signature '{signature}'",
+            received=err.received,
+            expected=f"a model with the signatures {TRANSFORM_FEATURES} and {PREDICT_TRANSFORMED}",
+            next_step="return the keras.Model from run_fn, so that the platform exports it, and "
+            "train again: `benison train PROJECT`",
+        ) from err
+
+
+def _tensors(rows: Rows) -> dict[str, Any]:
+    import tensorflow as tf
+
+    return {name: tf.constant(values) for name, values in rows.items()}
+
+
+def _chunks(rows: Rows) -> list[Rows]:
+    """The rows in pieces of some 16 MB."""
+    count = len(next(iter(rows.values())))
+    values = sum(array[0].size for array in rows.values()) if count else 1
+    size = max(1, min(CHUNK_ROWS, CHUNK_VALUES // max(values, 1)))
+    return [
+        {name: array[start : start + size] for name, array in rows.items()}
+        for start in range(0, max(count, 1), size)
+    ]

@@ -1,0 +1,167 @@
+"""Where a model trains: one device, all of this machine's, or the workers of TF_CONFIG."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mlproject.errors import ConfigError
+
+
+@contextmanager
+def training_on(distribute: str, device: str, mixed_precision: str) -> Iterator[int]:
+    """Has the models built and fitted in a block train where project.yaml says.
+
+    Args:
+        distribute: `none`, `mirrored` or `multi_worker`.
+        device: Such as `cpu` or `gpu:1`; empty for TensorFlow's choice.
+        mixed_precision: Keras's dtype policy; empty for float32.
+
+    Yields:
+        Replicas that share each batch.
+
+    Raises:
+        ConfigError: There is no such device, TF_CONFIG is wrong, or TensorFlow was used before the
+            workers could be joined.
+    """
+    import keras
+    import tensorflow as tf
+
+    before = keras.config.dtype_policy()
+    with contextlib.ExitStack() as stack:
+        strategy = _strategy(distribute, device)
+        if strategy is not None:
+            stack.enter_context(strategy.scope())
+            stack.enter_context(_mended_fit())
+        elif device:
+            stack.enter_context(tf.device(_device_name(device)))
+        if mixed_precision:
+            keras.config.set_dtype_policy(mixed_precision)
+            stack.callback(keras.config.set_dtype_policy, before)
+        yield 1 if strategy is None else strategy.num_replicas_in_sync
+
+
+def is_chief(distribute: str) -> bool:
+    """False for a worker that trains along and writes nothing.
+
+    Raises:
+        ConfigError: TF_CONFIG is missing or wrong.
+    """
+    if distribute != "multi_worker":
+        return True
+    config = _tf_config()
+    task = config["task"]
+    has_chief = bool(config["cluster"].get("chief"))
+    return task["type"] == "chief" or (not has_chief and int(task["index"]) == 0)
+
+
+def _strategy(distribute: str, device: str) -> Any:
+    import tensorflow as tf
+
+    if distribute == "none":
+        return None
+    if device:
+        raise ConfigError(
+            "Choosing where to train failed",
+            received=f"training.device {device} with training.distribute {distribute}",
+            expected="one of the two: a strategy takes every device",
+        )
+    if distribute == "mirrored":
+        return tf.distribute.MirroredStrategy()
+    _tf_config()
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except RuntimeError as err:
+        raise ConfigError(
+            "Joining the workers of TF_CONFIG failed",
+            received=" ".join(str(err).split())[:200],
+            expected="a process in which TensorFlow was not used before",
+            next_step="run the steps before it first, then training by itself: "
+            "`benison step train PROJECT`",
+        ) from err
+
+
+def _tf_config() -> dict[str, Any]:
+    text = os.environ.get("TF_CONFIG", "")
+    try:
+        config: dict[str, Any] = json.loads(text or "{}")
+        workers = [*config["cluster"].get("chief", ()), *config["cluster"]["worker"]]
+        members = config["cluster"][config["task"]["type"]]
+        members[int(config["task"]["index"])]
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as err:
+        raise ConfigError(
+            "Reading TF_CONFIG for training.distribute multi_worker failed",
+            received=text[:300] or "no TF_CONFIG in the environment",
+            expected='{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", '
+            '"index": 0}}',
+        ) from err
+    if not all(isinstance(address, str) for address in workers):
+        raise ConfigError(
+            "Reading TF_CONFIG for training.distribute multi_worker failed",
+            received=text[:300],
+            expected="addresses as host:port",
+        )
+    return config
+
+
+def _device_name(device: str) -> str:
+    import tensorflow as tf
+
+    found = re.fullmatch(r"/?([A-Za-z]+)(?::(\d+))?", device)
+    name = f"{found[1].upper()}:{found[2] or 0}" if found else ""
+    present = [
+        d.name.removeprefix("/device:") for d in tf.config.list_logical_devices() if d.name
+    ]
+    if name not in present:
+        raise ConfigError(
+            "Choosing where to train failed",
+            received=f"training.device {device}",
+            expected="one of this machine's devices: " + ", ".join(d.lower() for d in present),
+        )
+    return f"/{name}"
+
+
+@contextmanager
+def _mended_fit() -> Iterator[None]:
+    """Lets Keras's `fit` run with inputs in a dict, and with several workers.
+
+    Keras 3.15 asks the strategy to average a whole batch, which fails for a dict of features, and
+    to average metrics, which are scalars, along their first axis. Both are called by these names
+    in keras/src/backend/tensorflow/trainer.py.
+    """
+    import tensorflow as tf
+    from keras.src.backend.tensorflow import trainer
+
+    build, reduce = trainer.TensorFlowTrainer._maybe_symbolic_build, trainer.reduce_per_replica
+
+    def build_from_one_replica(model: Any, iterator: Any = None, data_batch: Any = None) -> None:
+        strategy = model.distribute_strategy
+        if iterator is not None:
+            _, _, batches = next(iter(iterator))
+            data_batch = next(batches)
+        one = tf.nest.map_structure(
+            lambda value: strategy.experimental_local_results(value)[0], data_batch
+        )
+        with strategy.scope():
+            model._symbolic_build(data_batch=one)
+
+    def reduce_scalars_too(values: Any, strategy: Any, reduction: str) -> Any:
+        several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        if not several or reduction not in ("auto", "mean"):
+            return reduce(values, strategy, reduction)
+        return tf.nest.map_structure(
+            lambda value: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None), values
+        )
+
+    trainer.TensorFlowTrainer._maybe_symbolic_build = build_from_one_replica
+    trainer.reduce_per_replica = reduce_scalars_too
+    try:
+        yield
+    finally:
+        trainer.TensorFlowTrainer._maybe_symbolic_build = build
+        trainer.reduce_per_replica = reduce
