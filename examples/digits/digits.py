@@ -1,4 +1,4 @@
-"""The digits project: is a handwritten digit even?
+"""The digits project: which digit is it?
 
 Benison calls two functions of this file: `preprocessing_fn` (a tf.Transform graph, analysed over
 the train split and shipped inside the served model) and `run_fn` (the training).
@@ -7,8 +7,8 @@ the train split and shipped inside the served model) and `run_fn` (the training)
 import keras
 import tensorflow as tf
 
-SIDE = 8
-LABEL = "is_even"
+SIDE, DIGITS = 8, 10
+LABEL = "digit"
 
 
 def preprocessing_fn(inputs):
@@ -19,18 +19,18 @@ def preprocessing_fn(inputs):
             string`, the folder that the image lies in. `file` is not used.
 
     Returns:
-        `pixels_xf` `[batch, 8, 8, 1] float32` of 0 to 1, and the label `[batch] int64`, 0 or 1.
+        `pixels_xf` `[batch, 8, 8, 1] float32` of 0 to 1, and the label `[batch] int64`, 0 to 9.
     """
     pixels = tf.cast(inputs["image"], tf.float32) / 255.0
     digit = tf.strings.to_number(inputs["label"][:, 0], tf.int64)
     return {
         "pixels_xf": tf.reshape(pixels, [-1, SIDE, SIDE, 1]),
-        LABEL: 1 - digit % 2,
+        LABEL: digit,
     }
 
 
 def _build_model(hyperparameters):
-    """A small convolutional classifier; returns a `keras.Model` giving `[batch, 1] float32`."""
+    """A small convolutional classifier; returns a `keras.Model` giving `[batch, 10] float32`."""
     pixels = keras.Input((SIDE, SIDE, 1), name="pixels_xf")
     hidden = pixels
     for filters in hyperparameters["filters"]:
@@ -38,7 +38,8 @@ def _build_model(hyperparameters):
     hidden = keras.layers.Flatten()(keras.layers.MaxPooling2D()(hidden))
     hidden = keras.layers.Dense(hyperparameters["hidden_units"], activation="relu")(hidden)
     hidden = keras.layers.Dropout(hyperparameters["dropout"])(hidden)
-    return keras.Model({"pixels_xf": pixels}, keras.layers.Dense(1, activation="sigmoid")(hidden))
+    digits = keras.layers.Dense(DIGITS, activation="softmax")(hidden)
+    return keras.Model({"pixels_xf": pixels}, digits)
 
 
 def run_fn(fn_args):
@@ -55,7 +56,7 @@ def run_fn(fn_args):
     model = _build_model(hyperparameters)
     model.compile(
         optimizer=keras.optimizers.Adam(hyperparameters["learning_rate"]),
-        loss="binary_crossentropy",
+        loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
     model.fit(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -85,6 +86,24 @@ def parse_config(text: str, origin: str) -> ProjectConfig:
     Raises:
         ConfigError: Not YAML, or a key or value is wrong.
     """
+    values = parse_mapping(text, origin, "a mapping with at least name, module, data and training")
+    try:
+        return ProjectConfig.model_validate(values)
+    except ValidationError as err:
+        raise explain(err, origin) from err
+
+
+def parse_mapping(text: str, origin: str, expected: str) -> dict[Any, Any]:
+    """Parses a YAML file of a project; a key that stands twice is refused.
+
+    Args:
+        text: YAML.
+        origin: Name for the messages.
+        expected: What the file holds, for the messages.
+
+    Raises:
+        ConfigError: Not YAML, or no mapping.
+    """
     try:
         values = yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as err:  # ValueError: the date 2024-13-45
@@ -95,14 +114,9 @@ def parse_config(text: str, origin: str) -> ProjectConfig:
         ) from err
     if not isinstance(values, dict):
         raise ConfigError(
-            f"Reading {origin} failed",
-            received=type(values).__name__,
-            expected="a mapping with at least name, module, data and training",
+            f"Reading {origin} failed", received=type(values).__name__, expected=expected
         )
-    try:
-        return ProjectConfig.model_validate(values)
-    except ValidationError as err:
-        raise _explain(err, origin) from err
+    return values
 
 
 class _Loader(yaml.SafeLoader):
@@ -165,7 +179,7 @@ def _override_data(config: ProjectConfig, data: tuple[str, ...]) -> ProjectConfi
     try:
         section = DataSection.model_validate(values)
     except ValidationError as err:
-        raise _explain(err, "--data") from err
+        raise explain(err, "--data") from err
     return config.model_copy(update={"data": section})
 
 
@@ -178,13 +192,25 @@ def _names_a_split(item: str) -> bool:
     return bool(equals) and name.isidentifier()
 
 
-def _explain(err: ValidationError, origin: str) -> ConfigError:
-    """One ConfigError for everything that pydantic found, the key and the value quoted."""
+def explain(
+    err: ValidationError,
+    origin: str,
+    model: type[Section] = ProjectConfig,
+    page: str = "docs/project-yaml.md",
+) -> ConfigError:
+    """One ConfigError for everything that pydantic found, the key and the value quoted.
+
+    Args:
+        err: What it found.
+        origin: Name of the file, for the message.
+        model: The section that was read.
+        page: Where its keys are described.
+    """
     lines = []
     for problem in err.errors():
         key = ".".join(str(part) for part in problem["loc"]) or "(top)"
         if problem["type"] == "extra_forbidden":
-            hint = closest(str(problem["loc"][-1]), _keys_at(problem["loc"][:-1]))
+            hint = closest(str(problem["loc"][-1]), _keys_at(problem["loc"][:-1], model))
             lines.append(f"unknown key '{key}' ({hint.rstrip('?')})")
         elif problem["type"] == "missing":
             lines.append(f"the key '{key}' is missing")
@@ -195,23 +221,25 @@ def _explain(err: ValidationError, origin: str) -> ConfigError:
     return ConfigError(
         f"Reading {origin} failed",
         received="; ".join(lines),
-        expected="the keys and types of docs/project-yaml.md",
+        expected=f"the keys and types of {page}",
         next_step="mend the file, then `benison check`",
     )
 
 
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+def _keys_at(location: tuple[int | str, ...], top: type[Section]) -> list[str]:
     """The valid keys of the section at a location of the configuration."""
-    model: Any = ProjectConfig
+    model: Any = top
     for part in location:
         fields = {(f.alias or n): f for n, f in model.model_fields.items()}
         if str(part) not in fields:
             continue  # a key of a mapping such as a metric's name: its section comes next
-        annotation = fields[str(part)].annotation
-        nested = [a for a in getattr(annotation, "__args__", ()) if _is_section(a)]
-        model = annotation if _is_section(annotation) else (nested[0] if nested else model)
+        model = next(_sections_in(fields[str(part)].annotation), model)
     return [(f.alias or n) for n, f in model.model_fields.items()]
 
 
-def _is_section(candidate: Any) -> bool:
-    return isinstance(candidate, type) and issubclass(candidate, Section)
+def _sections_in(annotation: Any) -> Iterator[type[Section]]:
+    """The sections of a type such as `dict[str, tuple[ValueThreshold, ...]]`."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _sections_in(inner)

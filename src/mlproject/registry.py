@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlproject.errors import RegistryError, closest
 from mlproject.settings import Settings
@@ -79,6 +79,7 @@ class Registration:
         keras_model: The `.keras` file, or None.
         evidence: Files to keep with the version.
         columns: The signature's inputs; each may be missing.
+        output: Type of a prediction: `float`, or `float list` for one probability a class.
         sample: A raw row, the version's input example.
         run_id: The MLflow run that the model belongs to.
         tags: Tags of the version; must hold the run that trained it (`benison.train_run`).
@@ -90,6 +91,7 @@ class Registration:
     keras_model: Path | None
     evidence: tuple[Path, ...]
     columns: tuple[Column, ...]
+    output: Literal["float", "float list"]
     sample: Mapping[str, Any]
     run_id: str
     tags: Mapping[str, str]
@@ -322,17 +324,18 @@ class Registry:
         """Fills a LoggedModel of the run; returns the model's URI."""
         import pandas as pd
         from mlflow.models import Model, ModelSignature
-        from mlflow.types import ColSpec, Schema
-        from mlflow.types.schema import AnyType
+        from mlflow.types import ColSpec, DataType, Schema
+        from mlflow.types.schema import AnyType, Array
 
         # MLflow takes no missing value in a "long", and no whole numbers (int64) in a "double";
         # what pandas makes of a column of integers is either. An Array takes no NaN for a missing
         # list, and cuts the NULs at the end of bytes. The flavour checks these itself.
         types = {"string": "string", "bytes": "binary"}
         columns = {c.name: types.get(c.type, AnyType()) for c in registration.columns}
+        output = "float" if registration.output == "float" else Array(DataType.float)
         signature = ModelSignature(
             inputs=Schema([ColSpec(t, name, required=False) for name, t in columns.items()]),
-            outputs=Schema([ColSpec("float", "predictions")]),
+            outputs=Schema([ColSpec(output, "predictions")]),
         )
         example = _input_example(registration)
         with tempfile.TemporaryDirectory() as folder:

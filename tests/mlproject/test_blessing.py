@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +20,9 @@ BAD = [None, NAN, math.inf, -math.inf]
 
 
 def row(value: float | None, name: str = OVERALL, metric: str = "auc", **more: Any) -> MetricRow:
-    return MetricRow(name, more.pop("model", CANDIDATE), metric, more.pop("rows", 500), value, **more)
+    return MetricRow(
+        name, more.pop("model", CANDIDATE), metric, more.pop("rows", 500), value, **more
+    )
 
 
 def sure(value: float, width: float, name: str = OVERALL, **more: Any) -> MetricRow:
@@ -196,7 +197,11 @@ def on(*slices: str, **bounds: float) -> dict[str, Any]:
     ("rows", "verdict", "reason"),
     [
         ([sure(0.9, 0.01, "pay=Cash")], "BLESSED", "auc on pay=Cash is 0.9 [0.89, 0.91] (at least"),
-        ([sure(0.7, 0.01, "pay=Cash")], "NOT_BLESSED", "auc on pay=Cash is 0.7 [0.69, 0.71], below"),
+        (
+            [sure(0.7, 0.01, "pay=Cash")],
+            "NOT_BLESSED",
+            "auc on pay=Cash is 0.7 [0.69, 0.71], below",
+        ),
         ([row(None, "pay=Cash", rows=7)], "NOT_VALIDATED", "7 rows are too few"),
         ([sure(0.9, 0.01, "pay=Cash", rows=99)], "NOT_VALIDATED", "99 rows are too few"),
         ([row(None, "pay=Cash")], "NOT_VALIDATED", "not defined on its 500 rows"),
@@ -209,11 +214,6 @@ def test_a_slice_that_is_named_must_be_judged(
     rows: list[MetricRow], verdict: str, reason: str
 ) -> None:
     blessing = judge(row(0.9), *rows, value=on(OVERALL, "pay=Cash", min=0.8))
-    bound = on(OVERALL, "pay=Cash", min=0.8)
-    bound["auc"]["judge"] = None
-    assert blessing.verdict in (verdict, "NOT_VALIDATED")
-    both = {"auc": [{"min": 0.8}, {"min": 0.8, "slices": ["pay=Cash"]}]}
-    blessing = judge(row(0.9), *rows, value=both)
     assert blessing.verdict == verdict
     assert any(reason in said for said in blessing.reasons)
 
@@ -284,14 +284,13 @@ def test_what_was_passed_over_is_told_last() -> None:
     ("results", "verdict", "said"),
     [
         (["pass", "pass"], "BLESSED", "2 of 2 behavioural cases hold"),
-        (["pass", "fail"], "NOT_BLESSED", "golden case 'c1' it is 0.4"),
+        (["pass", "fail"], "NOT_BLESSED", "golden case 'c1' failed: it is 0.4"),
         (["pass", "unjudged"], "NOT_VALIDATED", "golden case 'c1' could not be judged: it is 0.4"),
         ([], "NOT_VALIDATED", "the behavioural cases of cases.yaml were not asked"),
     ],
 )
 def test_every_behavioural_case_must_hold(results: list[Any], verdict: str, said: str) -> None:
     cases = tuple(CaseResult(f"c{i}", "golden", r, "it is 0.4") for i, r in enumerate(results))
-    blessing = judge(row(0.9), value={"auc": {"min": 0.8}}, cases=cases, **{"cases": cases})
     section = EvaluationSection.model_validate(
         {"value_thresholds": {"auc": {"min": 0.8}}, "cases": "cases.yaml"}
     )
@@ -361,7 +360,7 @@ def test_only_finite_values_with_what_the_judge_needs_bless(
         assert math.isfinite(value)
         needed = () if how == "point" else (error,) if wanted == "pay=*" else (low, high)
         assert all(end is not None and math.isfinite(end) for end in needed)
-        assert how == "significant" or value >= least or wanted != "pay=*"
+        assert how == "significant" or value >= least or wanted == "pay=Cash"
 
 
 @settings(max_examples=150, deadline=None)
@@ -380,4 +379,4 @@ def test_a_lower_value_never_turns_a_fail_into_a_pass(
     first = judge(sure(value, width, "pay=Cash"), value=bound)
     second = judge(sure(value - worse, width, "pay=Cash"), value=bound)
     assert first.blessed or not second.blessed
-    assert replace(first, reasons=()).verdict in ("BLESSED", "NOT_BLESSED")
+    assert first.verdict != "NOT_VALIDATED"

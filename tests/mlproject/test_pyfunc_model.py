@@ -186,8 +186,10 @@ def registered(saved_model: Path, settings: Settings) -> Any:
     registration = Registration(
         name="echo",
         saved_model=saved_model,
+        keras_model=None,
         evidence=(),
         columns=tuple(Column(name, kind) for name, kind in COLUMNS.items()),
+        output="float",
         sample=sample,
         run_id=Tracker(settings, "echo").start_run("pipeline", {}),
         tags={TRAIN_RUN_TAG: "one"},

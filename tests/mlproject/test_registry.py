@@ -52,6 +52,7 @@ class Models:
             keras_model=None,
             evidence=(folder / "blessing.json",),
             columns=tuple(Column(n, types[n]) for n in load_test(trained.folder / MODEL_FOLDER)),
+            output="float",
             sample=SAMPLE,
             run_id=self.run_id,
             tags={},

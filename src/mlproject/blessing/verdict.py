@@ -105,8 +105,8 @@ def _case_checks(section: EvaluationSection, cases: Sequence[CaseResult]) -> Ite
     for case in cases:
         if case.outcome != "pass":
             outcome: CheckOutcome = "fail" if case.outcome == "fail" else "unjudged"
-            words = "" if outcome == "fail" else "could not be judged: "
-            yield Check("cases", outcome, f"{case.kind} case '{case.name}' {words}{case.reason}")
+            words = "failed" if outcome == "fail" else "could not be judged"
+            yield Check("cases", outcome, f"{case.kind} case '{case.name}' {words}: {case.reason}")
     if held:
         yield Check("cases", "pass", f"{held} of {len(cases)} behavioural cases hold")
     if section.cases and not cases:

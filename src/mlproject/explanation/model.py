@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,13 +68,16 @@ class TransformedModel:
         outputs = self._transform(**tensors)
         return {name: outputs[name].numpy() for name in self.specs}
 
+    @property
+    def chunk_rows(self) -> int:
+        """Transformed rows for one call, some 8 MB of them."""
+        values = sum(_size(spec) for spec in self.specs.values())
+        return max(1, min(CHUNK_ROWS, CHUNK_VALUES // values))
+
     def predict(self, rows: Rows) -> np.ndarray:
         """Predictions `[rows, outputs] float32` for transformed rows."""
-        import numpy as np
-
-        parts = [self._predict(**_tensors(part))[OUTPUT].numpy() for part in _chunks(rows)]
-        whole = np.concatenate(parts)
-        return whole.reshape(len(whole), -1)
+        answer: np.ndarray = self._predict(**_tensors(rows))[OUTPUT].numpy()
+        return answer.reshape(len(answer), -1)
 
     def gradients(self, rows: Rows, names: tuple[str, ...], output: int) -> Rows | None:
         """The gradients of one output, row by row.
@@ -87,26 +91,19 @@ class TransformedModel:
             Feature -> gradient in the feature's shape; 0 for a feature that the model does not
             use. None where some op of the model has no gradient.
         """
-        import numpy as np
         import tensorflow as tf
 
-        parts = []
-        for part in _chunks(rows):
-            tensors = _tensors(part)
-            watched = [tensors[name] for name in names]
-            try:
-                with tf.GradientTape() as tape:
-                    tape.watch(watched)
-                    answer = self._predict(**tensors)[OUTPUT]
-                    total = tf.reduce_sum(tf.reshape(answer, [tf.shape(answer)[0], -1])[:, output])
-                found = tape.gradient(total, watched, tf.UnconnectedGradients.ZERO)
-            except LookupError:  # TensorFlow's "no gradient defined for operation"
-                return None
-            parts.append([tensor.numpy() for tensor in found])
-        return {
-            name: np.concatenate([part[place] for part in parts])
-            for place, name in enumerate(names)
-        }
+        tensors = _tensors(rows)
+        watched = [tensors[name] for name in names]
+        try:
+            with tf.GradientTape() as tape:
+                tape.watch(watched)
+                answer = self._predict(**tensors)[OUTPUT]
+                total = tf.reduce_sum(tf.reshape(answer, [tf.shape(answer)[0], -1])[:, output])
+            found = tape.gradient(total, watched, tf.UnconnectedGradients.ZERO)
+        except LookupError:  # TensorFlow's "no gradient defined for operation"
+            return None
+        return {name: tensor.numpy() for name, tensor in zip(names, found, strict=True)}
 
 
 def _require(saved_model_dir: Path, signature: str) -> None:
@@ -130,12 +127,6 @@ def _tensors(rows: Rows) -> dict[str, Any]:
     return {name: tf.constant(values) for name, values in rows.items()}
 
 
-def _chunks(rows: Rows) -> list[Rows]:
-    """The rows in pieces of some 16 MB."""
-    count = len(next(iter(rows.values())))
-    values = sum(array[0].size for array in rows.values()) if count else 1
-    size = max(1, min(CHUNK_ROWS, CHUNK_VALUES // max(values, 1)))
-    return [
-        {name: array[start : start + size] for name, array in rows.items()}
-        for start in range(0, max(count, 1), size)
-    ]
+def _size(spec: Any) -> int:
+    """Values of a row; a dimension of any size counts as one."""
+    return math.prod(size or 1 for size in spec.shape[1:]) if spec.shape.rank else 1

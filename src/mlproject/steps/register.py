@@ -58,6 +58,7 @@ def run_register(ctx: StepContext) -> Mapping[str, Any]:
                 if file.exists()
             ),
             columns=tuple(Column(n, types[n]) for n in read_value(train, "inputs") if n in types),
+            output="float list" if config.training.task == "multiclass" else "float",
             sample=config.serving.sample,
             run_id=ctx.pipeline_run_id,
             tags={

@@ -9,11 +9,11 @@ from mlproject.webpage.style import BASE
 from mlproject.webpage.text import safe
 
 
-def document(title: str, body: str, style: str = "", script: str = "", body_class: str = "") -> str:
+def document(title: str, body: str, style: str = "", script: str = "", body_class: str = "", pictures: bool = False) -> str:
     """An HTML page.
 
-    Its policy lets the browser run the page's own script and nothing else, and load nothing but
-    pictures that stand in the page.
+    Its policy lets the browser run the page's own script and nothing else, and load nothing from
+    outside.
 
     Args:
         title: Of the page; any text.
@@ -21,10 +21,12 @@ def document(title: str, body: str, style: str = "", script: str = "", body_clas
         style: What is added to the shared look.
         script: The page's script; empty for none.
         body_class: Class of the body.
+        pictures: The content has pictures, as `data:` URIs.
     """
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     allowed = f"; script-src 'sha256-{digest}'" if script else ""
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'{allowed}"
+    images = " img-src data:;" if pictures else ""
+    policy = f"default-src 'none';{images} style-src 'unsafe-inline'{allowed}"
     return (
         "<!doctype html>\n"
         '<html lang="en"><head><meta charset="utf-8">'

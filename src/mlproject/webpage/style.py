@@ -4,9 +4,11 @@ BASE = """
 :root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--ink:#1c2430;--soft:#5c6675;--line:#dfe3e9;
 --a:#0072b2;--b:#d55e00;--warn:#8a5a00;--warnbg:#fff3d6;--bad:#a31621;--badbg:#fde4e4;--chip:#eef1f5;
 --good:#12663f;--goodbg:#ddf3e6}
-@media screen and (prefers-color-scheme:dark){:root{--bg:#12161c;--card:#1b212a;--ink:#e6eaf0;--soft:#9aa5b4;
---line:#2d3642;--a:#4fb0e8;--b:#f2924a;--warn:#f0c66b;--warnbg:#3a2e12;--bad:#ff9a9a;
---badbg:#42191c;--chip:#262e39;--good:#7bd6a5;--goodbg:#163524}}
+@media screen and (prefers-color-scheme:dark){
+:root{--bg:#12161c;--card:#1b212a;--ink:#e6eaf0;
+--soft:#9aa5b4;--line:#2d3642;--a:#4fb0e8;--b:#f2924a;--warn:#f0c66b;--warnbg:#3a2e12;--bad:#ff9a9a;
+--badbg:#42191c;--chip:#262e39;--good:#7bd6a5;--goodbg:#163524}
+}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);font:14px/1.45 system-ui,sans-serif}
 main{max-width:1240px;margin:0 auto;padding:20px 16px 60px}
