@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from flows import data_command, examples_command, schema_command
+from flows import data_command, examples_command, explain_command, schema_command
 from mlproject.errors import PlatformError
 
 BROKEN_PIPE, INTERRUPTED = 1, 130
@@ -136,6 +136,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     data_command.add_parser(commands)
     examples_command.add_parser(commands)
+    explain_command.add_parser(commands)
     schema_command.add_parser(commands)
 
     ui = commands.add_parser("ui", help="run the MLflow and Prefect servers and their pages")

@@ -86,7 +86,7 @@ class Display:
         if event.kind == "rows":
             self._rows[step] = event.rows
             return
-        if event.kind == "note":
+        if event.kind in ("note", "live"):
             self._texts[step] = event.text
         elif event.kind == "start":
             self._states[step] = "running"
@@ -97,7 +97,7 @@ class Display:
             self._seconds[step] = event.seconds
             if event.kind != "done":
                 self._texts[step] = event.text
-        if not self.console.is_terminal and event.kind != "start":
+        if not self.console.is_terminal and event.kind not in ("start", "live"):
             mark, _ = _MARKS[self._states[step]]
             rows = f" {self._rows[step]:,} rows" if self._rows[step] else ""
             text = f" {self._texts[step]}" if self._texts[step] else ""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["start", "rows", "note", "cached", "done", "failed"]
+Kind = Literal["start", "rows", "note", "live", "cached", "done", "failed"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Event:
     """One event of a step.
 
     Attributes:
-        kind: What happened.
+        kind: What happened; `live` is a note that only a terminal shows, and the next replaces.
         step: The step's name.
         text: A short text to show.
         rows: Rows handled so far, for `rows`.

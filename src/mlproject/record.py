@@ -52,6 +52,9 @@ class Record:
         tags: Tag -> text.
         datasets: Datasets that the step read.
         tables: File name (`x.json`) -> rows, logged as an MLflow table.
+        predictions: Parquet file of the artifact with the columns `label` and `candidate`, which
+            the metrics were measured on: MLflow's evaluation API is told. Empty for none.
+        evaluation: What MLflow is to validate (`evaluation.mlflow_results`); empty for nothing.
     """
 
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -60,6 +63,8 @@ class Record:
     tags: Mapping[str, str] = field(default_factory=dict)
     datasets: tuple[Dataset, ...] = ()
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    predictions: str = ""
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Writes `record.json` in an artifact's folder."""

@@ -1,4 +1,4 @@
-"""The last two steps of a pipeline: a registered version to its base path, and served once."""
+"""The steps that serve: the trial before the blessing, the export, and the served version asked."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mlproject.errors import ServingError
 from mlproject.execution import StepContext, StepFunction
 from mlproject.record import Record, figures_folder
 from mlproject.registry import SAVED_MODEL, Registry, VersionInfo
+from mlproject.tracking import TAG
 from serving.client import predict_rest
 from serving.export import export_version
 from serving.model_server.server import ModelServer
 
+if TYPE_CHECKING:
+    from serving.trial.values import Arrays
+
+INFRA_FILE = "infra.json"
 LATENCY_REQUESTS = 20
 START_TIMEOUT_S = 120.0
 
@@ -46,24 +53,71 @@ def run_export(ctx: StepContext) -> Mapping[str, Any]:
     return {"name": version.name, "version": version.version, "path": str(path)}
 
 
+def run_infra_validate(ctx: StepContext) -> Mapping[str, Any]:
+    """The exported model, before it can be blessed, to a verdict on it in a server of its own."""
+    from mlproject.training import MODEL_FOLDER
+    from serving.infra_validation import TrialRequest, validate_infra
+    from serving.trial.page import infra_page
+
+    config = ctx.project.config
+    saved_model = ctx.inputs["train"].path / MODEL_FOLDER
+    requests = _trial_requests(ctx, saved_model)
+    blessing = validate_infra(
+        TrialRequest(saved_model, config.name, requests, config.infra_validation), ctx.note
+    )
+    value = blessing.as_value()
+    (ctx.out_dir / INFRA_FILE).write_text(json.dumps(value, indent=1), encoding="utf-8")
+    page = infra_page(blessing, config.infra_validation)
+    (figures_folder(ctx.out_dir) / "infra_validation.md").write_text(page, encoding="utf-8")
+    Record(
+        params={"server": blessing.server or "none", "requests": len(requests)},
+        metrics=blessing.measurements,
+        tags={f"{TAG}infra": blessing.verdict, f"{TAG}reasons": "; ".join(blessing.reasons)[:5000]},
+    ).write(ctx.out_dir)
+    return value
+
+
+def _trial_requests(ctx: StepContext, saved_model: Path) -> list[Arrays]:
+    """The warm-up requests, then the golden rows.
+
+    Raises:
+        ConfigError: The file of cases is wrong.
+        ServingError: The warm-up requests are damaged, or a golden row does not fit the model.
+    """
+    from mlproject.cases import read_cases
+    from mlproject.warmup import read_warmup_requests
+    from serving.trial.golden import golden_requests
+
+    config = ctx.project.config
+    requests: list[Arrays] = [*read_warmup_requests(saved_model)]
+    if config.evaluation.cases is not None:
+        cases = read_cases(ctx.project.folder / config.evaluation.cases, config.training.task)
+        requests += golden_requests(saved_model, cases.golden)
+    return requests
+
+
 def run_serve(ctx: StepContext) -> Mapping[str, Any]:
-    """Serves the exported version on a free loopback port, asks it the sample, and stops it."""
+    """Serves the exported version on a free loopback port, asks it a row, and stops it.
+
+    The row is the sample of project.yaml; without one, the first of the model's warm-up requests.
+    """
     exported = ctx.inputs["export"].value
     name, number = exported["name"], exported["version"]
     sample = dict(ctx.project.config.serving.sample)
-    base_path = Path(exported["path"]).parent
+    path = Path(exported["path"])
     began = time.monotonic()
     with ModelServer(
-        {name: base_path}, rest_port=0, grpc_port=0, pinned_versions={name: number}
+        {name: path.parent}, rest_port=0, grpc_port=0, pinned_versions={name: number}
     ) as server:
         server.wait_until_available(START_TIMEOUT_S)
         start_s = time.monotonic() - began
         ctx.note(f"version {number} answers at {server.rest_url}")
         latencies_ms = []
-        for _ in range(LATENCY_REQUESTS):
-            asked = time.monotonic()
-            prediction = predict_rest(server.rest_url, name, [sample])[0]
-            latencies_ms.append((time.monotonic() - asked) * 1000)
+        with _question(server.rest_url, name, sample, path) as ask:
+            for _ in range(LATENCY_REQUESTS):
+                asked = time.monotonic()
+                prediction = ask()
+                latencies_ms.append((time.monotonic() - asked) * 1000)
     value = {"name": name, "version": number, "sample": sample, "prediction": prediction}
     text = json.dumps(value, indent=1)
     (figures_folder(ctx.out_dir) / "prediction.json").write_text(text, encoding="utf-8")
@@ -73,4 +127,45 @@ def run_serve(ctx: StepContext) -> Mapping[str, Any]:
     return value
 
 
-FUNCTIONS: Mapping[str, StepFunction] = {"export": run_export, "serve": run_serve}
+@contextmanager
+def _question(
+    rest_url: str, name: str, sample: Mapping[str, Any], path: Path
+) -> Iterator[Callable[[], Any]]:
+    """A call that asks the served model one row, and gives its prediction."""
+    from mlproject.warmup import read_warmup_requests
+
+    # A row without any value would not do for a model with a list of a fixed length.
+    requests = [] if sample else read_warmup_requests(path)
+    if not requests:
+        yield lambda: predict_rest(rest_url, name, [sample])[0]
+        return
+    from serving.trial.rest import RestAsker
+    from serving.trial.values import TrialEnded
+
+    row = {column: array[:1] for column, array in requests[0].items()}
+    asker = RestAsker(rest_url, name)
+
+    def ask() -> Any:
+        try:
+            outputs = asker.ask(row)
+        except TrialEnded as end:
+            raise ServingError(
+                f"The served model '{name}' refused its own first warm-up request",
+                received=end.reason,
+                next_step="set `serving.sample` in project.yaml to a row to ask instead",
+            ) from end
+        if isinstance(outputs, dict):
+            return {output: values[0] for output, values in outputs.items()}
+        return outputs[0]
+
+    try:
+        yield ask
+    finally:
+        asker.close()
+
+
+FUNCTIONS: Mapping[str, StepFunction] = {
+    "infra_validate": run_infra_validate,
+    "export": run_export,
+    "serve": run_serve,
+}

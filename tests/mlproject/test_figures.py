@@ -23,6 +23,7 @@ from tensorflow_metadata.proto.v0.statistics_pb2 import (
 from mlproject import figures
 from mlproject.errors import DataError
 from mlproject.figures import canvas
+from mlproject.metrics import MetricRow
 
 
 @pytest.fixture
@@ -432,10 +433,25 @@ def test_curves_carry_the_areas_of_sklearn(png: Path, drawn: list[Figure]) -> No
         assert all(len(line.get_xdata()) <= 1000 for line in axes.lines)
 
 
+def test_the_key_has_the_measured_areas_and_their_intervals(png: Path, drawn: list[Figure]) -> None:
+    labels, scores = labels_and_scores(500)
+    rows = [
+        MetricRow("overall", "candidate", "auc", 500, 0.91, 0.88, 0.94),
+        MetricRow("overall", "champion", "auc", 500, None),
+        MetricRow("hour=2", "champion", "auc", 500, 0.11, 0.1, 0.2),
+    ]
+    figures.roc_and_pr(labels, {"candidate": scores, "champion": scores}, png, rows)
+    roc = drawn[0].axes[0]
+    named = [text.get_text() for text in roc.get_legend().get_texts()]
+    own = f"{roc_auc_score(labels, scores):.4f}"
+    assert named == ["candidate: AUC 0.9100 [0.8800, 0.9400]", f"champion: AUC {own}"]
+    assert {line.get_linestyle() for line in roc.lines} >= {"-", "--"}
+
+
 def test_thinned_curves_keep_their_shape(png: Path, drawn: list[Figure]) -> None:
     labels, scores = labels_and_scores(20_000)
     figures.roc_and_pr(labels, {"candidate": scores}, png)
-    roc = drawn[0].axes[0].lines[0]
+    roc = drawn[0].axes[0].lines[0]  # the only model's
     area = np.trapezoid if hasattr(np, "trapezoid") else np.trapz
     thinned = area(roc.get_ydata(), roc.get_xdata())
     assert thinned == pytest.approx(roc_auc_score(labels, scores), abs=1e-3)
@@ -482,104 +498,41 @@ def test_another_number_of_scores_is_an_error(png: Path) -> None:
 # score_distribution
 
 
-def test_scores_by_class_and_calibration(png: Path, drawn: list[Figure]) -> None:
-    labels = np.array([0] * 8 + [1] * 2 + [0] * 2 + [1] * 8)
-    scores = np.array([0.15] * 10 + [1.0] * 10)
+def test_scores_by_class_of_each_model(png: Path, drawn: list[Figure]) -> None:
+    labels = np.array([0] * 8 + [1] * 2)
+    scores = {"candidate": np.array([0.1] * 8 + [0.9] * 2), "champion": np.full(10, 0.5)}
     figures.score_distribution(labels, scores, png)
     check_picture(png)
-    classes, calibration = drawn[0].axes
-    assert says(drawn[0], "class 0: 10 examples")
-    assert [patch.get_data().values.sum() for patch in classes.patches] == pytest.approx([1.0] * 4)
-    points = calibration.collections[-1].get_offsets()
-    assert points.tolist() == [pytest.approx([0.15, 0.2]), pytest.approx([1.0, 0.8])]
-    # Wilson's 95% interval of 2 in 10.
-    low, high = calibration.collections[0].get_segments()[0][:, 1]
-    assert (low, high) == pytest.approx((0.0567, 0.5098), abs=2e-4)
+    for axes, name in zip(drawn[0].axes, scores, strict=True):
+        assert axes.get_title(loc="left") == name
+        assert [p.get_data().values.sum() for p in axes.patches] == pytest.approx([1.0] * 4)
+    low, high = (p.get_data().values.argmax() for p in drawn[0].axes[0].patches[::2])
+    assert low < 10 < 30 < high
+    assert says(drawn[0], "class 0: 8 examples")
 
 
 @pytest.mark.parametrize(
     ("labels", "scores", "message"),
     [
         ([], [], "no examples"),
-        ([0, 1, 1], [-2.0, 0.5, 3.0], "not judged: scores outside 0 to 1\nare not probabilities"),
+        ([0, 1, 1], [-2.0, 0.5, 3.0], "class 1: 2 examples"),
         ([0, 1], [1e18, 1e18], "class 1: 1 examples"),
         ([0, 0], [0.5, 0.5], "class 1: 0 examples"),
         ([0, 1, 1], [0.2, 0.8, float("nan")], "class 1: 1 examples"),
-        ([0, 1, float("nan")], [0.2, 0.8, 0.9], "class 1: 1 examples"),
+        ([0, 1, float("nan")], [0.2, 0.8, 0.9], "1 scores without a finite value and label"),
     ],
 )
 def test_distributions_of_odd_scores(
     png: Path, drawn: list[Figure], labels: list[float], scores: list[float], message: str
 ) -> None:
-    figures.score_distribution(labels, scores, png)
+    figures.score_distribution(labels, {"candidate": scores}, png)
     check_picture(png)
     assert says(drawn[0], message)
 
 
 def test_distribution_needs_a_score_for_each_label(png: Path) -> None:
     with pytest.raises(DataError, match="1 scores for 2 labels"):
-        figures.score_distribution([0, 1], [0.5], png)
-
-
-# slice_bars
-
-
-def slice_row(name: str, model: str, examples: int, auc: float | None) -> dict[str, object]:
-    return {"slice": name, "model": model, "examples": examples, "auc": auc}
-
-
-def test_candidate_stands_next_to_champion(png: Path, drawn: list[Figure]) -> None:
-    figures.slice_bars(
-        [
-            slice_row("hour=11", "champion", 40, 0.7),
-            slice_row("hour=11", "candidate", 40, 0.75),
-            slice_row("hour=2", "candidate", 1_234, None),
-            slice_row("hour=2", "champion", 1_234, float("nan")),
-            slice_row("overall", "champion", 5_000, 0.8),
-            slice_row("overall", "candidate", 5_000, 0.9),
-        ],
-        "auc",
-        png,
-    )
-    check_picture(png)
-    bars = [(round(bar.get_width(), 6), bar.get_facecolor()) for bar in drawn[0].axes[0].patches]
-    assert [width for width, _ in bars] == [0.9, 0.75, 0.8, 0.7]  # candidate, then champion
-    assert len({shade for _, shade in bars}) == 2
-    names = [text for text in texts(drawn[0]) if text in ("overall", "hour=2", "hour=11")]
-    assert names == ["overall", "hour=2", "hour=11"]
-    assert texts(drawn[0]).count("not judged") == 2
-    assert says(drawn[0], "1,234")
-    assert says(drawn[0], "0.7500")
-    assert [t.get_text() for t in drawn[0].legends[0].get_texts()] == ["candidate", "champion"]
-
-
-def test_slices_are_capped_to_the_largest(png: Path, drawn: list[Figure]) -> None:
-    rows = [slice_row(f"area={number}", "candidate", number, 0.5) for number in range(1, 61)]
-    figures.slice_bars([*rows, slice_row("overall", "candidate", 1, 0.5)], "auc", png)
-    check_picture(png)
-    assert says(drawn[0], "The 40 largest of 61 slices.")
-    shown = [text for text in texts(drawn[0]) if text.startswith("area=")]
-    assert shown == [f"area={number}" for number in range(22, 61)]
-    assert "overall" in texts(drawn[0])
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([], "no slices"),
-        ([slice_row("overall", "candidate", 0, None)], "not judged"),
-        ([{"slice": "overall", "model": "candidate", "examples": 3}], "not judged"),
-        ([slice_row("overall", "candidate", 9, -0.25)], "-0.2500"),
-        ([slice_row("overall", "candidate", 9, 0.0)], "0.0000"),
-        ([slice_row("a=$x$", "candidate", 9, 12_345.6)], "12,346"),
-    ],
-)
-def test_slices_of_odd_values(
-    png: Path, drawn: list[Figure], rows: list[dict[str, object]], message: str
-) -> None:
-    figures.slice_bars(rows, "auc", png)
-    check_picture(png)
-    assert says(drawn[0], message)
+        figures.score_distribution([0, 1], {"candidate": [0.5]}, png)
 
 
 # canvas

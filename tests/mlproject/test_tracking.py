@@ -14,6 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import mlflow
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from mlflow.entities import Run
 
@@ -459,3 +462,54 @@ def test_the_machine_s_metrics_are_logged_to_the_run(
     metrics = tracker.client.get_run(run_id).data.metrics
     assert metrics["system/cpu_utilization_percentage"] >= 0
     assert metrics["system/system_memory_usage_megabytes"] > 0
+
+
+def write_predictions(folder: Path, candidate: pa.Array) -> None:
+    labels = pa.array([0, 1, 1, 0], pa.int8())
+    pq.write_table(pa.table({"label": labels, "candidate": candidate}), folder / "p.parquet")
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        pa.array([0.1, 0.9, 0.8, 0.3], pa.float32()),
+        pa.FixedSizeListArray.from_arrays(pa.array([0.9, 0.1] * 4, pa.float32()), 2),
+    ],
+    ids=["binary", "multiclass"],
+)
+def test_metrics_are_logged_by_mlflow_s_evaluation_with_the_predictions_as_dataset(
+    settings: Settings, tmp_path: Path, candidate: pa.Array
+) -> None:
+    write_predictions(tmp_path, candidate)
+    Record(metrics={"auc": 0.75, "auc_low": 0.5}, predictions="p.parquet").write(tmp_path)
+    tracker = Tracker(settings, "evaluation")
+    run_id = tracker.start_run("evaluate", {})
+    tracker.log_record(run_id, tmp_path)
+    tracker.finish_run(run_id, "FINISHED")
+    run = tracker.client.get_run(run_id)
+    assert run.data.metrics == {"auc": 0.75, "auc_low": 0.5}
+    assert len(tracker.client.get_metric_history(run_id, "auc")) == 1
+    assert [i.dataset.name for i in run.inputs.dataset_inputs] == ["eval predictions"]
+    assert mlflow.active_run() is None
+
+
+@pytest.mark.parametrize(
+    ("auc", "said"), [(0.95, "passed (auc)"), (0.85, "failed: Metric auc"), (None, "no threshold")]
+)
+def test_mlflow_validates_the_thresholds_that_it_can_state(
+    settings: Settings, tmp_path: Path, auc: float | None, said: str
+) -> None:
+    bound = {"auc": {"threshold": 0.9, "greater_is_better": True}} if auc else {}
+    evaluation = {
+        "candidate": {"auc": auc} if auc else {},
+        "baseline": None,
+        "thresholds": bound,
+        "not_mapped": ["auc max_loss 0.003 on overall: MLflow allows no loss"],
+    }
+    Record(evaluation=evaluation).write(tmp_path)
+    tracker = Tracker(settings, "evaluation")
+    run_id = tracker.start_run("bless", {})
+    tracker.log_record(run_id, tmp_path)
+    tags = tracker.client.get_run(run_id).data.tags
+    assert tags["benison.mlflow_validation"].startswith(said)
+    assert "MLflow allows no loss" in tags["benison.not_stated_to_mlflow"]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,7 +19,7 @@ import tensorflow_transform as tft
 from mlproject.errors import DataError, ServingError, StorageError, UserModuleError
 from mlproject.saved_model import load_test, open_signature
 from mlproject.schema import read_schema
-from mlproject.training import HISTORY_FILE, INPUTS_FILE, MODEL_FOLDER, train_model
+from mlproject.training import HISTORY_FILE, INPUTS_FILE, KERAS_FILE, MODEL_FOLDER, train_model
 
 Load = Callable[[str], types.ModuleType]
 CODE = """
@@ -80,8 +81,11 @@ def test_the_taxi_model_is_exported_with_its_history(taxi_trained: Any) -> None:
         MODEL_FOLDER,
         HISTORY_FILE,
         INPUTS_FILE,
+        KERAS_FILE,
+        "figures",
         "model_run",
     }
+    assert list((taxi_trained.folder / "figures/tensorboard/train").glob("events.out.tfevents.*"))
     inputs = json.loads((taxi_trained.folder / INPUTS_FILE).read_text())
     assert {"fare", "company"} <= set(inputs)
     assert "tips" not in inputs  # needed for the label alone
@@ -97,6 +101,7 @@ def test_the_taxi_model_is_exported_with_its_history(taxi_trained: Any) -> None:
 def test_a_returned_model_is_exported(trainer: Trainer) -> None:
     history = trainer.run(f"{FIT}; return model")
     assert len(history["loss"]) == 2
+    keras.models.load_model(trainer.out / KERAS_FILE)
     with open_signature(trainer.out / MODEL_FOLDER) as predict:
         assert "fare" in predict.input_names  # type: ignore[attr-defined]
     assert list((trainer.out / "model_run").iterdir()) == []
@@ -163,7 +168,7 @@ def test_a_full_disk_is_a_storage_error(
 def test_a_loss_that_is_not_a_number_is_a_user_module_error(trainer: Trainer) -> None:
     with pytest.raises(UserModuleError, match="the loss is not a number") as caught:
         trainer.run(FIT.replace("build()", "build(lambda y, p: p * float('nan'))"))
-    assert caught.value.received == "loss nan at epoch 2"
+    assert caught.value.received == "loss nan at epoch 1, step 1"  # at once
     assert not (trainer.out / MODEL_FOLDER).exists()
 
 

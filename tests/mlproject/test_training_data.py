@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
+from tfx_bsl.public import tfxio
 
 from mlproject import transformed as transformed_rows
 from mlproject.errors import DataError
@@ -169,3 +170,98 @@ def test_an_unknown_label_names_the_closest(transformed: Path) -> None:
 def test_the_files_of_a_split_are_its_parquet(transformed: Path) -> None:
     (file,) = accessor(transformed).files("eval")
     assert pq.read_table(file).num_rows == accessor(transformed).row_count("eval") == 5
+
+
+@pytest.mark.parametrize("read_rows", [4, 9, 100])
+@pytest.mark.parametrize("batch_size", [1, 3, 5, 10, 23, 50])
+def test_only_the_last_batch_of_an_epoch_is_small(
+    read_rows: int, batch_size: int, transformed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transformed_rows, "READ_ROWS", read_rows)
+    for shuffle in (False, True):
+        data = accessor(transformed).tf_dataset("train", batch_size, shuffle=shuffle)
+        sizes = [len(labels) for _, labels in collect(data)]
+        assert sizes[:-1] == [batch_size] * (len(sizes) - 1)
+        assert sum(sizes) == ROWS
+
+
+@pytest.mark.parametrize("read_rows", [4, 9, 100])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_dataset_begins_after_any_batch_as_if_those_before_had_been_taken(
+    read_rows: int, shuffle: bool, transformed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transformed_rows, "READ_ROWS", read_rows)
+
+    def batches(first: int) -> list[list[int]]:
+        dataset = accessor(transformed).tf_dataset(
+            "train", 5, shuffle=shuffle, repeat=True, first_batch=first
+        )
+        return [features["row"].tolist() for features, _ in collect(dataset.take(14 - first))]
+
+    whole = batches(0)
+    assert len(whole) == 14  # nearly three epochs of 5 batches
+    for first in range(14):
+        assert batches(first) == whole[first:]
+
+
+def test_epochs_go_on_where_a_checkpoint_says(transformed: Path) -> None:
+    data = accessor(transformed)
+    first = data.tf_dataset("train", 5, shuffle=True)
+    data.tf_dataset("eval", 5)  # in file order: has no epochs to count
+    orders = [rows_of(first) for _ in range(3)]
+    assert data.epochs_begun() == [3]
+    later = accessor(transformed)
+    again = later.tf_dataset("train", 5, shuffle=True)
+    later.begin_at([2])
+    assert rows_of(again) == orders[2]
+
+
+def test_replicas_get_whole_batches(transformed: Path) -> None:
+    data = DataAccessor(transformed, "y", 1, replicas=2)
+    dataset = data.tf_dataset("train", 5, shuffle=True)
+    assert [len(labels) for _, labels in collect(dataset)] == [5] * 4
+    assert dataset.cardinality().numpy() == data.batches_per_epoch("train", 5) == 4
+
+
+def options(**changes: Any) -> Any:
+    return tfxio.TensorFlowDatasetOptions(**{"batch_size": 5, "label_key": "y", **changes})
+
+
+@pytest.mark.parametrize("split", ["train", "eval"])
+def test_tfxs_factory_takes_the_files_of_a_split(split: str, transformed: Path) -> None:
+    data = accessor(transformed)
+    plain = data.tf_dataset(split, 5)
+    for pattern in (data.files(split), data.files(split)[0], [f"{transformed}/Split-{split}/*"]):
+        made = data.tf_dataset_factory(pattern, options(num_epochs=1, shuffle=False), None)
+        assert made.element_spec == plain.element_spec
+        assert rows_of(made) == rows_of(plain)
+
+
+def test_tfxs_options_count(transformed: Path) -> None:
+    data = accessor(transformed)
+    files = data.files("train")
+    forever = data.tf_dataset_factory(files, options())
+    assert forever.cardinality() == tf.data.INFINITE_CARDINALITY
+    twice = data.tf_dataset_factory(files, options(num_epochs=2, drop_final_batch=True))
+    assert [len(labels) for _, labels in collect(twice)] == [5] * 8
+    assert twice.cardinality().numpy() == 8
+    features = data.tf_dataset_factory(files, options(label_key=None)).element_spec
+    assert set(features) == {"pair", "row", "text", "x_xf", "y"}
+
+    def order(seed: int | None) -> list[int]:
+        return rows_of(data.tf_dataset_factory(files, options(num_epochs=1, shuffle_seed=seed)))
+
+    assert order(3) == order(3) != order(4)
+    assert sorted(order(None)) == list(range(ROWS))
+
+
+@pytest.mark.parametrize("pattern", ["/etc/*", [], "Split-train/x.parquet", "/Split-train/*"])
+def test_tfxs_factory_reads_no_other_files(pattern: str | list[str], transformed: Path) -> None:
+    data = accessor(transformed)
+    with pytest.raises(DataError, match=r"fn_args\.train_files"):
+        data.tf_dataset_factory(pattern, options())
+    both = [*data.files("train"), *data.files("eval")]
+    with pytest.raises(DataError, match=r"fn_args\.train_files"):
+        data.tf_dataset_factory(both, options())
+    with pytest.raises(DataError, match="did you mean 'x_xf'"):
+        data.tf_dataset_factory(data.files("train"), options(label_key="x_x"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlproject.errors import ConfigError, StorageError, UserModuleError
+from mlproject.errors import ConfigError, DataError, StorageError, UserModuleError
 from mlproject.user_module import (
     ModuleSource,
     call_user_function,
@@ -18,6 +18,7 @@ from mlproject.user_module import (
     translate_full_disk,
 )
 
+BUILD = "def preprocessing_fn(inputs): pass\ndef build_model(hyperparameters): pass\n"
 CONTRACT = "def preprocessing_fn(inputs):\n    return inputs\n\ndef run_fn(fn_args):\n    pass\n"
 
 
@@ -89,6 +90,12 @@ def test_a_file_is_decoded_as_python_does(tmp_path: Path, content: bytes) -> Non
         "def preprocessing_fn(inputs, /): pass\ndef run_fn(fn_args, *, verbose=False): pass\n",
         "def preprocessing_fn(inputs=None): pass\ndef run_fn(fn_args, **more): pass\n",
         "@decorated\ndef preprocessing_fn(inputs): pass\ndef run_fn(fn_args): pass\n",
+        BUILD,
+        BUILD.replace("hyperparameters)", "hyperparameters, fn_args)"),
+        BUILD.replace("hyperparameters)", "*anything)"),
+        BUILD + "def run_fn(fn_args): pass\n",
+        BUILD + "def tuner_fn(trial): pass\ndef custom_metrics(): pass\n",
+        BUILD + "def custom_metrics(thresholds=(0.5,)): pass\n",
     ],
 )
 def test_functions_that_take_what_the_platform_hands_them(tmp_path: Path, text: str) -> None:
@@ -111,6 +118,16 @@ def test_functions_that_take_what_the_platform_hands_them(tmp_path: Path, text: 
         (CONTRACT.replace("fn_args)", "*, fn_args)"), "line 4: def run_fn(*, fn_args)"),
         (CONTRACT.replace("fn_args)", "fn_args, *, rate)"), "def run_fn(fn_args, *, rate)"),
         (CONTRACT.replace("fn_args)", "**fn_args)"), "def run_fn(**fn_args)"),
+        (
+            "def preprocessing_fn(inputs): pass\n",
+            "Expected: `def run_fn(fn_args):` or `def build_model(hyperparameters):`",
+        ),
+        (BUILD.replace("hyperparameters)", ")"), "line 2: def build_model()"),
+        (BUILD.replace("hyperparameters)", "a, b, c)"), "def build_model(a, b, c)"),
+        (BUILD + "def run_fn(): pass\n", "line 3: def run_fn()"),
+        (BUILD + "def tuner_fn(): pass\n", "line 3: def tuner_fn(). Expected: def tuner_fn(trial)"),
+        (BUILD + "def tuner_fn(trial, space): pass\n", "def tuner_fn(trial, space)"),
+        (BUILD + "def custom_metrics(labels): pass\n", "def custom_metrics(labels)"),
     ],
 )
 def test_functions_that_break_the_contract(tmp_path: Path, text: str, message: str) -> None:
@@ -245,6 +262,14 @@ def test_a_full_disk_is_a_storage_error_however_deep_it_stands(err: Exception, s
         assert said in str(caught.value.received)
         assert "mend the module" not in str(caught.value)
         assert "BENISON_PIPELINE_ROOT" in str(caught.value.next_step)
+
+
+def test_what_the_platform_raises_below_a_function_is_kept(tmp_path: Path) -> None:
+    def run_fn(_: object) -> None:
+        raise DataError("Reading the training rows failed")
+
+    with pytest.raises(DataError, match="Reading the training rows failed"):
+        call_user_function(run_fn, tmp_path / "taxi.py", 1)
 
 
 def test_other_errors_pass_the_full_disks_translation() -> None:

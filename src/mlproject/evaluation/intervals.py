@@ -19,18 +19,23 @@ one in ten is, there is no interval. Nor is there one of fewer than two rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlproject.evaluation.row_weights import RowWeights
 
+if TYPE_CHECKING:
+    from mlproject.metrics.by_task import Weighted
+
 MAX_ROWS = 20_000
 MAX_CELLS = 200_000
 """Rows times classes of a multi-class subsample: one-vs-rest AUC sorts them once a class."""
 MIN_JUDGED = 0.9
+ANY = (-math.inf, math.inf)
 BOUNDS: Mapping[str, tuple[float, float]] = {
     **dict.fromkeys(("auc", "pr_auc", "accuracy", "top_k_accuracy"), (0.0, 1.0)),
     **dict.fromkeys(("precision", "recall", "f1", "calibration_error"), (0.0, 1.0)),
@@ -39,13 +44,6 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
     **{"absolute_error_p99": (0.0, math.inf), "brier": (0.0, 2.0), "r2": (-math.inf, 1.0)},
 }
 """Lowest and highest value of a metric; any value of one that is not named."""
-
-
-class Weighted(Protocol):
-    """A model's predictions of some rows, ready for weights."""
-
-    def metrics(self, weights: np.ndarray) -> Mapping[str, np.ndarray]:
-        """`[resamples, rows] uint8` weights -> metric -> `[resamples]`, NaN where not judged."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +70,22 @@ def most_rows(classes: int) -> int:
     return min(MAX_ROWS, max(2_000, MAX_CELLS // classes))
 
 
+@dataclass(frozen=True)
+class Resamples:
+    """Values on resampled rows of a slice.
+
+    Attributes:
+        values: Model -> metric -> `[resamples]`, NaN where it could not be judged; the same rows
+            for each model.
+        scale: sqrt(rows resampled / rows of the slice).
+        few: Too few for the ends of an interval, enough for a standard error.
+    """
+
+    values: Mapping[str, Mapping[str, np.ndarray]]
+    scale: float
+    few: bool = False
+
+
 def resample(
     models: Mapping[str, Weighted], rows: np.ndarray, weights: RowWeights, resamples: int
 ) -> dict[str, dict[str, np.ndarray]]:
@@ -96,52 +110,36 @@ def resample(
 def spread_of(
     value: float | None,
     resampled: np.ndarray,
-    *,
-    scale: float,
     confidence: float,
-    bounds: tuple[float, float] = (-math.inf, math.inf),
+    *,
+    scale: float = 1.0,
+    few: bool = False,
+    bounds: tuple[float, float] = ANY,
 ) -> Spread:
     """The interval of a value from its resamples.
 
     Args:
         value: The value on all rows; None where it could not be judged.
         resampled: `[resamples]`; NaN where it could not be judged.
-        scale: sqrt(rows resampled / rows of the slice).
         confidence: Share of the interval, two-sided.
+        scale: See `Resamples`.
+        few: See `Resamples`; the interval is then that of a normal distribution.
         bounds: Lowest and highest value that there can be.
     """
     judged = resampled[np.isfinite(resampled)]
-    if value is None or len(judged) < MIN_JUDGED * len(resampled) or len(judged) < 2:
+    if value is None or len(judged) < max(MIN_JUDGED * len(resampled), 2):
         return Spread()
-    tail = (1 - confidence) / 2
-    low, middle, high = np.quantile(judged, [tail, 0.5, 1 - tail])
-    return Spread(
-        low=max(value + scale * float(low - middle), bounds[0]),
-        high=min(value + scale * float(high - middle), bounds[1]),
-        standard_error=scale * float(judged.std(ddof=1)),
-    )
-
-
-def normal_spread(
-    value: float | None,
-    resampled: np.ndarray,
-    *,
-    scale: float,
-    confidence: float,
-) -> Spread:
-    """As `spread_of`, of few resamples: value and standard error, taken as normal."""
-    from scipy.stats import norm
-
-    found = spread_of(value, resampled, scale=scale, confidence=confidence)
-    if value is None or found.standard_error is None:
-        return found
-    reach = float(norm.ppf((1 + confidence) / 2)) * found.standard_error
-    return Spread(value - reach, value + reach, found.standard_error)
+    error = scale * float(judged.std(ddof=1))
+    if few:
+        reach = NormalDist().inv_cdf((1 + confidence) / 2) * error
+        down, up = -reach, reach
+    else:
+        ends = [(1 - confidence) / 2, 0.5, (1 + confidence) / 2]
+        low, middle, high = map(float, np.quantile(judged, ends))
+        down, up = scale * (low - middle), scale * (high - middle)
+    return Spread(max(value + down, bounds[0]), min(value + up, bounds[1]), error)
 
 
 def _joined(parts: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     listed = list(parts)
     return {name: np.concatenate([part[name] for part in listed]) for name in listed[0]}
-
-
-SpreadOf = Callable[[float | None, np.ndarray], Spread]

@@ -102,7 +102,7 @@ def _one_a_row(label: str, values: np.ndarray) -> np.ndarray:
         raise DataError(
             f"The label '{label}' cannot be evaluated",
             received=f"{a_row} value{'s' * (a_row != 1)} of type {kind} a row",
-            expected="one number a row (of a multi-class task the number of the class, not one-hot)",
+            expected="one number a row: of a multi-class task the number of the class, not one-hot",
             next_step="change the label in preprocessing_fn",
         )
     return values.reshape(len(values))

@@ -66,7 +66,8 @@ def _fault(values: np.ndarray, rows: int, task: str) -> str | None:
         return f"shape {values.shape} for {rows} rows"
     if not np.isfinite(values).all():
         return f"{int((~np.isfinite(values)).sum())} of {values.size} values are not finite"
-    if task != "regression" and (values.min() < 0 or values.max() > 1 + SUM_TOLERANCE * (width > 1)):
+    most = 1 + SUM_TOLERANCE if task == "multiclass" else 1.0
+    if task != "regression" and (values.min() < 0 or values.max() > most):
         return f"values from {values.min():g} to {values.max():g}"
     if task == "multiclass":
         sums = values.reshape(rows, -1).sum(axis=1, dtype=np.float64)

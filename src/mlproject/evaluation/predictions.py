@@ -1,9 +1,9 @@
 """`predictions.parquet`: written batch by batch while models score, read back by column.
 
-    label          int8 (binary), int32 (multiclass), double (regression)
-    candidate      float, or a list of one float a class
-    champion       the same; only where there is a champion
-    slice COLUMN   the slice of the row by a raw column, as text
+label          int8 (binary), int32 (multiclass), double (regression)
+candidate      float, or a list of one float a class
+champion       the same; only where there is a champion
+slice COLUMN   the slice of the row by a raw column, as text
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ served.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ class ScoreRequest:
 
     Attributes:
         split_dir: The eval split of the Examples (raw rows).
-        models: `candidate`, and `champion` if there is one -> SavedModel folder.
+        models: `candidate`, and `champion` if there is one -> what `open_models` yields.
         label: The label's name.
         labels: `[rows]`, in the split's order.
         task: `binary`, `multiclass` or `regression`.
@@ -44,11 +44,28 @@ class ScoreRequest:
     """
 
     split_dir: Path
-    models: Mapping[str, Path]
+    models: Mapping[str, Predict]
     label: str
     labels: np.ndarray
     task: str
     slicing: Slicing
+
+
+@contextmanager
+def open_models(folders: Mapping[str, Path]) -> Iterator[dict[str, Predict]]:
+    """Loads models side by side.
+
+    Args:
+        folders: Model -> SavedModel folder.
+
+    Yields:
+        Model -> the function of its `serving_default`.
+
+    Raises:
+        ServingError: One does not load in a Session.
+    """
+    with ExitStack() as stack:
+        yield {m: stack.enter_context(open_signature(folder)) for m, folder in folders.items()}
 
 
 def score_examples(
@@ -64,22 +81,17 @@ def score_examples(
     Raises:
         DataError: A column that a model needs is gone, the rows are not those of the labels, or a
             label is beyond the model's classes.
-        ServingError: A model does not load, or its predictions cannot be evaluated.
+        ServingError: A model's predictions cannot be evaluated.
     """
     done = 0
-    with ExitStack() as stack:
-        predicts = {
-            model: stack.enter_context(open_signature(folder))
-            for model, folder in request.models.items()
-        }
-        writer = stack.enter_context(PredictionsWriter(out_file))
-        columns = _columns(request, predicts)
+    columns = _columns(request)
+    with PredictionsWriter(out_file) as writer:
         for batch in read_batches(request.split_dir, columns, BATCH_ROWS):
             labels = request.labels[done : done + batch.num_rows]
             done += batch.num_rows
             if len(labels) < batch.num_rows:
                 break
-            scored = {m: _scored(p, batch, request.task, m) for m, p in predicts.items()}
+            scored = {m: _scored(p, batch, request.task, m) for m, p in request.models.items()}
             if done == batch.num_rows:
                 _check_classes(request, scored)
             sliced = {
@@ -98,11 +110,11 @@ def score_examples(
         )
 
 
-def _columns(request: ScoreRequest, predicts: Mapping[str, Predict]) -> list[str]:
+def _columns(request: ScoreRequest) -> list[str]:
     """The columns that the models and the slices need; checked, so that reading them works."""
     there = next(read_batches(request.split_dir, columns=None, batch_rows=1)).schema.names
     needed = dict.fromkeys(request.slicing.columns)
-    for model, predict in predicts.items():
+    for model, predict in request.models.items():
         inputs = predict.input_names  # type: ignore[attr-defined]
         missing = [name for name in inputs if name not in there]
         if missing:
@@ -120,9 +132,7 @@ def _scored(predict: Predict, batch: pa.RecordBatch, task: str, model: str) -> n
     return np.concatenate(list(_pieces(predict, batch, task, model)))
 
 
-def _pieces(
-    predict: Predict, batch: pa.RecordBatch, task: str, model: str
-) -> Iterator[np.ndarray]:
+def _pieces(predict: Predict, batch: pa.RecordBatch, task: str, model: str) -> Iterator[np.ndarray]:
     inputs = predict.input_names  # type: ignore[attr-defined]
     for piece in paddable(batch, inputs):
         outputs = predict(raw_arrays(piece, inputs))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def bucket_names(edges: tuple[float, ...]) -> tuple[str, ...]:
         `(-inf, 5)`, `[5, 10)`, `[10, inf)`: one more than there are boundaries.
     """
     texts = [f"{edge:.12g}" for edge in edges]
-    inner = (f"[{low}, {high})" for low, high in zip(texts, texts[1:], strict=False))
+    inner = (f"[{low}, {high})" for low, high in pairwise(texts))
     return (f"(-inf, {texts[0]})", *inner, f"[{texts[-1]}, inf)")
 
 
@@ -200,4 +201,4 @@ def _as_text(column: pa.Array) -> pa.Array:
 def _numbers(column: pa.Array) -> np.ndarray:
     """`[rows] float64`, NaN where missing."""
     found: Any = column.cast(pa.float64()).fill_null(float("nan")).to_numpy(zero_copy_only=False)
-    return found  # type: ignore[no-any-return]
+    return found

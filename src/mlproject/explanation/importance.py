@@ -94,7 +94,7 @@ def permutation_importance(
             expected="every raw feature that the model was trained on",
         )
     rng = np.random.default_rng(seed)
-    rows, labels = _drawn(rows.select(list(names)), labels, rng)
+    rows, labels = _drawn(_columns(rows, names), labels, rng)
     if not len(labels) or (task != "regression" and len(np.unique(labels)) < 2):
         return [Importance(name, None, None, None) for name in names]
     shuffles = {n: [rng.permutation(len(labels)) for _ in range(repeats)] for n in names}
@@ -166,7 +166,7 @@ def _log_loss(labels: np.ndarray, predictions: np.ndarray) -> float:
     classes = np.arange(max(2, predictions.shape[1]))
     if predictions.shape[1] == 1:
         predictions = predictions[:, 0]
-    return float(log_loss(labels, predictions.astype(np.float64), labels=classes))
+    return float(log_loss(labels, predictions, labels=classes))
 
 
 def _rmse(labels: np.ndarray, predictions: np.ndarray) -> float:
@@ -235,7 +235,7 @@ def _predictions(
         arrays = raw_arrays(piece, names)
         whole.append(_ask(predict, arrays))
         for name, orders in shuffles.items():
-            column = rows.select([name])
+            column = _columns(rows, (name,))
             for place, order in enumerate(orders):
                 moved = raw_arrays(_taken(column, order[part]), (name,))
                 parts[name][place].append(_ask(predict, arrays | moved))
@@ -251,12 +251,19 @@ def _ask(predict: Predict, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     return values.reshape(len(values), -1)
 
 
+def _columns(rows: pa.RecordBatch, names: tuple[str, ...]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    columns = [rows.column(rows.schema.get_field_index(name)) for name in names]
+    return pa.RecordBatch.from_arrays(columns, names=list(names))
+
+
 def _taken(rows: pa.RecordBatch, places: np.ndarray) -> pa.RecordBatch:
     import pyarrow as pa
 
     indices = pa.array(places)
     columns = [column.take(indices) for column in rows.columns]
-    return pa.RecordBatch.from_arrays(columns, names=rows.schema.names)
+    return pa.RecordBatch.from_arrays(columns, names=list(rows.schema.names))
 
 
 def _importance(name: str, drops: Sequence[float]) -> Importance:

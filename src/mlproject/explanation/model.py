@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlproject.errors import ServingError
 from mlproject.raw_inputs import fitted
 from mlproject.saved_model import OUTPUT, PREDICT_TRANSFORMED, TRANSFORM_FEATURES
-from mlproject.saved_model.definition import signature_definition
+from mlproject.saved_model.definition import signature_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,8 +33,7 @@ class TransformedModel:
     def __init__(self, saved_model_dir: Path) -> None:
         import tensorflow as tf
 
-        for name in (PREDICT_TRANSFORMED, TRANSFORM_FEATURES):
-            _require(saved_model_dir, name)
+        require_signatures(saved_model_dir)
         try:
             # Kept: a signature does not keep its variables alive.
             self._loaded = tf.saved_model.load(str(saved_model_dir))
@@ -100,25 +99,28 @@ class TransformedModel:
                 tape.watch(watched)
                 answer = self._predict(**tensors)[OUTPUT]
                 total = tf.reduce_sum(tf.reshape(answer, [tf.shape(answer)[0], -1])[:, output])
-            found = tape.gradient(total, watched, tf.UnconnectedGradients.ZERO)
+            zero = tf.UnconnectedGradients.ZERO
+            found = tape.gradient(total, watched, unconnected_gradients=zero)
         except LookupError:  # TensorFlow's "no gradient defined for operation"
             return None
         return {name: tensor.numpy() for name, tensor in zip(names, found, strict=True)}
 
 
-def _require(saved_model_dir: Path, signature: str) -> None:
-    try:
-        signature_definition(saved_model_dir, signature)
-    except ServingError as err:
-        if "no signature" not in err.failed:
-            raise
-        raise ServingError(
-            f"The model cannot be explained: it has no signature '{signature}'",
-            received=err.received,
-            expected=f"a model with the signatures {TRANSFORM_FEATURES} and {PREDICT_TRANSFORMED}",
-            next_step="return the keras.Model from run_fn, so that the platform exports it, and "
-            "train again: `benison train PROJECT`",
-        ) from err
+def require_signatures(saved_model_dir: Path) -> None:
+    """Checks that a SavedModel has the signatures that an explanation needs.
+
+    Raises:
+        ServingError: It is no SavedModel, or lacks one of them.
+    """
+    for name in (TRANSFORM_FEATURES, PREDICT_TRANSFORMED):
+        if name not in signature_names(saved_model_dir):
+            raise ServingError(
+                f"The model cannot be explained: it has no signature '{name}'",
+                received=", ".join(signature_names(saved_model_dir)) or "none at all",
+                expected=f"a model with {TRANSFORM_FEATURES} and {PREDICT_TRANSFORMED}",
+                next_step="return the keras.Model from run_fn, so that the platform exports it, "
+                "and train again: `benison train PROJECT`",
+            )
 
 
 def _tensors(rows: Rows) -> dict[str, Any]:

@@ -39,24 +39,29 @@ def choose(examples: Mapping[str, int], badness: Mapping[str, float]) -> tuple[G
     parts = [name for name in examples if name != OVERALL]
     if len(examples) <= MAX_SLICES:
         return (Group("", (*whole, *sorted(parts, key=natural))),)
-    room = MAX_SLICES - len(whole)
     by_size = sorted(parts, key=lambda name: (-examples[name], natural(name)))
-    largest = by_size[: room // 2 if badness else room]
-    worst = sorted(set(parts).intersection(badness) - set(largest), key=natural)
-    worst = sorted(worst, key=lambda name: -badness[name])[: room - len(largest)]
+    by_badness = sorted(set(parts).intersection(badness), key=natural)
+    by_badness = sorted(by_badness, key=lambda name: -badness[name])
+    room = MAX_SLICES - len(whole)
+    least = room // 2 if badness else 0  # places for the worst
+    while True:
+        largest = by_size[: room - least]
+        worst = [name for name in by_badness if name not in set(largest)][:least]
+        if len(worst) == least:
+            break
+        least = len(worst)
     groups = [Group(f"the {len(largest)} largest", (*whole, *largest))]
     if worst:
         groups.append(Group(f"the {len(worst)} worst of the others", tuple(worst)))
     return tuple(groups)
 
 
-def chosen_note(groups: Sequence[Group], slices: int) -> str:
+def chosen_note(groups: Sequence[Group], examples: Mapping[str, int]) -> str:
     """A sentence for the subtitle where slices are left out; else nothing."""
-    shown = sum(len(group.slices) for group in groups)
-    if shown == slices:
+    if sum(len(group.slices) for group in groups) == len(examples):
         return ""
     named = " and ".join(group.title for group in groups if group.title)
-    return f" Of {slices:,} slices: {named}."
+    return f" Of {len(examples) - (OVERALL in examples):,} slices: {named}."
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -65,7 +65,7 @@ def difference_forest(
         canvas.HEADER_IN + 0.3 + height + 0.5,
         f"{title}: candidate minus champion",
         "On the same rows, with confidence intervals (paired bootstrap)."
-        f"{line}{chosen_note(groups, len(cells))}",
+        f"{line}{chosen_note(groups, examples)}",
     )
     if higher_is_better is not None:
         colours = [("better", BETTER), ("worse", WORSE), ("not clear", UNCLEAR)]
@@ -106,7 +106,7 @@ def _draw(
         beyond = (-reach, bound) if higher_is_better else (bound, reach)
         axes.axvspan(*beyond, color=WORSE, alpha=0.08, linewidth=0)
     for name, top in at.items():
-        _point(axes, top, cells[name], higher_is_better, decimals(reach / 10))
+        _point(axes, top, cells[name], higher_is_better, decimals(reach))
 
 
 def _point(

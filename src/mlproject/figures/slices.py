@@ -66,7 +66,7 @@ def slice_bars(
         WIDTH_IN,
         canvas.HEADER_IN + 0.3 + height + 0.5,
         f"{title} by slice",
-        f"With confidence intervals.{line}{chosen_note(groups, len(examples))}",
+        f"With confidence intervals.{line}{chosen_note(groups, examples)}",
     )
     canvas.key(figure, [(canvas.readable(m, 30), canvas.model_colour(m)) for m in models])
     axes = canvas.place(figure, PLOT_LEFT_IN, canvas.HEADER_IN + 0.3, PLOT_WIDTH_IN, height)

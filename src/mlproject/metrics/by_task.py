@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 
@@ -13,8 +14,12 @@ from mlproject.metrics.weighted_binary import WeightedBinary
 from mlproject.metrics.weighted_multiclass import WeightedMulticlass
 from mlproject.metrics.weighted_regression import WeightedRegression
 
-if TYPE_CHECKING:
-    from mlproject.evaluation.intervals import Weighted
+
+class Weighted(Protocol):
+    """A model's predictions of some rows, ready for row weights."""
+
+    def metrics(self, weights: np.ndarray) -> Mapping[str, np.ndarray]:
+        """`[resamples, rows] uint8` weights -> metric -> `[resamples]`, NaN where not judged."""
 
 
 def point_metrics(

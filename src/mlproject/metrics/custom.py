@@ -46,7 +46,7 @@ class CustomMetrics:
         compute = _of_keras(metric) if _is_keras(metric) else metric
         given = call_user_function(compute, self.path, labels, predictions)
         try:
-            value = float(given)  # type: ignore[arg-type]
+            value = float(given)
         except (TypeError, ValueError):
             value = math.nan
         if not math.isfinite(value):
@@ -58,6 +58,42 @@ class CustomMetrics:
                 "`evaluation.custom_metrics` in project.yaml",
             )
         return value
+
+
+class CopiedRows:
+    """One model's predictions of some rows, for custom metrics under row weights.
+
+    Args:
+        custom: The metrics.
+        labels: `[rows]`.
+        predictions: `[rows]` or `[rows, classes]`.
+    """
+
+    def __init__(self, custom: CustomMetrics, labels: np.ndarray, predictions: np.ndarray) -> None:
+        self._custom = custom
+        self._labels = labels
+        self._predictions = predictions
+
+    def metrics(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Every custom metric for each weighting: a row of weight w is given w times.
+
+        Args:
+            weights: `[resamples, rows] uint8`.
+
+        Returns:
+            Metric -> `[resamples] float64`; NaN where it cannot be judged.
+        """
+        rows = [np.repeat(np.arange(len(self._labels)), each) for each in weights]
+        return {
+            name: np.array([self._value(name, drawn) for drawn in rows])
+            for name in self._custom.metrics
+        }
+
+    def _value(self, name: str, rows: np.ndarray) -> float:
+        try:
+            return self._custom.value(name, self._labels[rows], self._predictions[rows])
+        except UserModuleError:
+            return math.nan
 
 
 def load_custom_metrics(module: ModuleType, path: Path, declared: Iterable[str]) -> CustomMetrics:
@@ -105,7 +141,7 @@ def no_custom_metrics(path: Path, declared: Iterable[str]) -> UserModuleError:
     return UserModuleError(
         f"The module file {path.name} has no function '{FUNCTION}'",
         received=f"evaluation.custom_metrics: {', '.join(declared)}",
-        expected=f"`def {FUNCTION}():` that returns a dict of name -> function(labels, predictions)",
+        expected=f"`def {FUNCTION}():` that gives a dict of name -> function(labels, predictions)",
         next_step="write it, or drop `evaluation.custom_metrics` from project.yaml",
     )
 
@@ -125,4 +161,5 @@ def _of_keras(metric: Any) -> Callable[[np.ndarray, np.ndarray], float]:
             metric.update_state(labels[part, None], columns[part])
         return float(metric.result())
 
+    compute.__name__ = str(metric.name)  # what an error calls it
     return compute

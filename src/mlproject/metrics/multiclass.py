@@ -47,7 +47,7 @@ def multiclass_metrics(
     return {
         "accuracy": float(accuracy_score(labels, predicted)),
         "log_loss": float(log_loss(labels, chances, labels=classes)),
-        "auc": _one_vs_rest(labels, chances),
+        "auc": _one_vs_rest(labels, predictions),
         "top_k_accuracy": top,
         "brier": float(brier_score_loss(labels, chances, labels=classes, scale_by_half=False)),
         "calibration_error": calibration_error(predicted == labels, chances.max(axis=1)),
@@ -70,9 +70,10 @@ def normalised(predictions: np.ndarray) -> np.ndarray:
     return chances / chances.sum(axis=1, keepdims=True)
 
 
-def _one_vs_rest(labels: np.ndarray, chances: np.ndarray) -> float | None:
-    rows = np.bincount(labels, minlength=chances.shape[1])
+def _one_vs_rest(labels: np.ndarray, predictions: np.ndarray) -> float | None:
+    rows = np.bincount(labels, minlength=predictions.shape[1])
     if (rows == 0).any() or (rows == len(labels)).any():
         return None
-    every = [roc_auc_score(labels == c, chances[:, c]) for c in range(chances.shape[1])]
+    # As predicted: making the sums 1 would tell apart scores that are equal.
+    every = [roc_auc_score(labels == c, scores) for c, scores in enumerate(predictions.T)]
     return float(np.mean(every))

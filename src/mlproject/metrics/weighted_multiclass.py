@@ -41,7 +41,7 @@ class WeightedMulticlass:
         there = np.bincount(labels, minlength=self._classes)
         judged = (there > 0).all() and (there < len(labels)).all()
         every = range(self._classes) if judged else ()
-        self._rankings = [Ranking(labels == c, chances[:, c]) for c in every]
+        self._rankings = [Ranking(labels == c, predictions[:, c]) for c in every]
 
     def metrics(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Every metric of `METRICS["multiclass"]` for each weighting.

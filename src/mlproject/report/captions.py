@@ -20,8 +20,8 @@ CAPTIONS: Mapping[str, str] = {
     "error_quantiles": "How large the error is that a given share of the rows stays below.",
     "importance": "How much worse the metric gets when one feature's values are shuffled.",
 }
-BY_SLICE = "The metric of each slice with its confidence interval."
-DIFFERENCES = (
+_BY_SLICE = "The metric of each slice with its confidence interval."
+_DIFFERENCES = (
     "Candidate minus champion on the same rows. Where the interval contains 0, the difference may "
     "be chance."
 )
@@ -39,7 +39,12 @@ def caption_of(name: str) -> str:
     if name in CAPTIONS:
         return CAPTIONS[name]
     if name.endswith("_by_slice"):
-        return BY_SLICE
+        return _BY_SLICE
     if name.endswith("_differences"):
-        return DIFFERENCES
+        return _DIFFERENCES
     return name.replace("_", " ")
+
+
+def by_slice(name: str) -> bool:
+    """Whether a figure has a line for each slice, so that it needs the whole width."""
+    return name.endswith(("_by_slice", "_differences"))

@@ -3,46 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlproject.cases.values import CaseResult
+from mlproject.explanation.importance import Importance
 from mlproject.metrics import Difference, MetricRow
 from mlproject.report.about import About
-
-
-@dataclass(frozen=True)
-class CaseOutcome:
-    """A behavioural case and how it went.
-
-    Attributes:
-        name: The case.
-        kind: `golden`, `invariance` or `direction`.
-        outcome: `pass`, `fail` or `unjudged`.
-        reason: In plain words.
-    """
-
-    name: str
-    kind: str
-    outcome: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class FeatureDrop:
-    """Permutation importance of a feature.
-
-    Attributes:
-        feature: Raw feature.
-        drop: How much worse the metric gets when the feature's values are shuffled.
-        low: Least of the repeats, or lower end of the interval; None where there is none.
-        high: Most, or upper end.
-    """
-
-    feature: str
-    drop: float
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,8 +38,17 @@ class EvaluationReport:
     rows: tuple[MetricRow, ...]
     differences: tuple[Difference, ...] = ()
     override: Mapping[str, Any] | None = None
-    cases: tuple[CaseOutcome, ...] = ()
+    cases: tuple[CaseResult, ...] = ()
     infra: Mapping[str, Any] | None = None
-    importance: tuple[FeatureDrop, ...] = ()
-    figures: tuple[Path, ...] = field(default=())
+    importance: tuple[Importance, ...] = ()
+    figures: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def value_of(self, slice_: str, model: str, metric: str) -> MetricRow | None:
+        """A metric of a model on a slice; None where it was not measured."""
+        key = (slice_, model, metric)
+        return next((r for r in self.rows if (r.slice, r.model, r.metric) == key), None)
+
+    def difference_of(self, slice_: str, metric: str) -> Difference | None:
+        """The difference in a metric on a slice; None where there is none."""
+        return next((d for d in self.differences if (d.slice, d.metric) == (slice_, metric)), None)

@@ -1,11 +1,13 @@
-"""What a difference between two models says, in one word. Pure."""
+"""Metrics and their differences in words and figures. Pure."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Literal
 
-from mlproject.metrics import Difference
+from mlproject.metrics import Difference, MetricRow
+from mlproject.metrics.names import METRICS
 
 Mark = Literal["better", "worse", "not clear", "could not judge"]
 
@@ -29,6 +31,12 @@ def mark_of(difference: Difference | None, higher_is_better: bool | None) -> Mar
     if low <= 0 <= high:
         return "not clear"
     return "better" if (low > 0) == higher_is_better else "worse"
+
+
+def main_metric(task: str, rows: Iterable[MetricRow]) -> str:
+    """The task's first metric that was measured, or the first of all; empty where there is none."""
+    measured = dict.fromkeys(row.metric for row in rows)
+    return next((m for m in (*METRICS.get(task, ()), *measured) if m in measured), "")
 
 
 def metric_text(value: float | None) -> str:

@@ -32,7 +32,7 @@ _HEADS = (
     ("candidate", CANDIDATE),
     ("champion", CHAMPION),
     ("difference", "difference"),
-    ("mark", ""),
+    ("mark", "change"),
 )
 
 
@@ -95,7 +95,9 @@ def _controls(metrics: Iterable[str], compared: bool) -> str:
         f'<option value="{place}">{safe(metric, 60)}</option>'
         for place, metric in enumerate(metrics)
     )
-    shown = ("better", "worse", "not clear", "could not judge") if compared else ("could not judge",)
+    shown = (
+        ("better", "worse", "not clear", "could not judge") if compared else ("could not judge",)
+    )
     kinds = "".join(f'<option value="{name}">{name}</option>' for name in shown)
     return (
         '<div class="bar" id="bar" hidden>'
@@ -143,13 +145,11 @@ def _data(
 
     def put(metric: str, series: str, row: MetricRow | Difference) -> None:
         if metric in values and row.slice in place:
-            blank: list[float | None] = [None] * (3 * len(names))
+            own = values[metric]
+            if series not in own:
+                own[series] = [None] * (3 * len(names))
             at = 3 * place[row.slice]
-            values[metric].setdefault(series, blank)[at : at + 3] = (
-                _short(row.value),
-                _short(row.low),
-                _short(row.high),
-            )
+            own[series][at : at + 3] = _short(row.value), _short(row.low), _short(row.high)
 
     for row in report.rows:
         if row.model in (CANDIDATE, CHAMPION):

@@ -3,10 +3,10 @@
 STYLE = """
 .verdict{font-size:15px;font-weight:600;padding:3px 12px}
 .override{border-color:var(--warn);background:var(--warnbg);color:var(--warn)}
-.reasons{margin:10px 0 0;padding-left:20px;overflow-wrap:anywhere}
+.reasons{margin:10px 0 8px;padding-left:20px;overflow-wrap:anywhere}
 .plain td,.plain th{padding:4px 14px 4px 0;vertical-align:top;text-align:left}
 .plain thead th{color:var(--soft);font-size:12px}
-.plain td{overflow-wrap:anywhere}
+.plain td{overflow-wrap:break-word}
 .slices{font-size:13px}
 .slices td{text-align:right;padding:3px 0 3px 16px;white-space:nowrap}
 .slices tbody th{padding:3px 0;overflow-wrap:anywhere;min-width:150px;max-width:440px}
@@ -17,7 +17,7 @@ STYLE = """
 .slices thead button:focus-visible{outline:2px solid var(--a)}
 .slices [aria-sort=ascending] button::after{content:" ▲"}
 .slices [aria-sort=descending] button::after{content:" ▼"}
-.overall th{min-width:110px}
+.overall tbody th{min-width:130px;white-space:nowrap}
 #more{font:inherit;color:inherit;background:var(--card);border:1px solid var(--line);
 border-radius:6px;padding:5px 12px;cursor:pointer}
 .drops{table-layout:fixed}
@@ -27,9 +27,11 @@ border-radius:6px;padding:5px 12px;cursor:pointer}
 align-items:start}
 figure{margin:0;padding:10px;background:#fff;border:1px solid var(--line);border-radius:8px;
 min-width:0}
+figure.wide{grid-column:1/-1}
 figure img{display:block;max-width:100%;height:auto;margin:0 auto}
 figcaption{color:#5c6675;font-size:12.5px;padding:8px 4px 2px}
-@media(max-width:520px){.slices td{padding-left:10px}.slices tbody th{min-width:120px}
+@media(max-width:520px){.slices td{padding-left:10px}.slices tbody th{min-width:112px}
+.slices th:first-child{position:sticky;left:0;background:var(--card);padding-right:6px}
 .drops td:last-child{width:96px}}
 @media print{figure,.box{break-inside:avoid}.scroll.box{break-inside:auto;overflow:visible}
 #more{display:none}.slices{font-size:10px}.slices thead button::after{content:""}}

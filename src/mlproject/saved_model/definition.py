@@ -21,6 +21,35 @@ def signature_definition(saved_model_dir: Path, signature: str) -> Any:
     Raises:
         ServingError: The folder is no SavedModel, or the signature is not among its own.
     """
+    definitions = _definitions(saved_model_dir)
+    if signature not in definitions:
+        names = signature_names(saved_model_dir)
+        raise ServingError(
+            f"The SavedModel {saved_model_dir} has no signature '{signature}'",
+            received=", ".join(names) or "none at all",
+            expected=closest(signature, names),
+        )
+    return definitions[signature]
+
+
+def signature_names(saved_model_dir: Path) -> tuple[str, ...]:
+    """The names of a SavedModel's signatures.
+
+    Raises:
+        ServingError: The folder is no SavedModel.
+    """
+    found = _definitions(saved_model_dir)
+    return tuple(sorted(name for name in found if not name.startswith("__")))
+
+
+def input_shape(info: Any) -> tuple[int | None, ...] | None:
+    """The shape of a `TensorInfo`: None for a dimension of any size, or for a shape of any rank."""
+    if info.tensor_shape.unknown_rank:
+        return None
+    return tuple(dim.size if dim.size >= 0 else None for dim in info.tensor_shape.dim)
+
+
+def _definitions(saved_model_dir: Path) -> Any:
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
@@ -35,26 +64,8 @@ def signature_definition(saved_model_dir: Path, signature: str) -> Any:
         ) from err
     for graph in saved.meta_graphs:
         if SERVING_TAG in graph.meta_info_def.tags:
-            return _named(graph.signature_def, signature, saved_model_dir)
+            return graph.signature_def
     raise ServingError(
         f"The SavedModel {saved_model_dir} cannot be served",
         received=f"no graph with the tag '{SERVING_TAG}'",
     )
-
-
-def input_shape(info: Any) -> tuple[int | None, ...] | None:
-    """The shape of a `TensorInfo`: None for a dimension of any size, or for a shape of any rank."""
-    if info.tensor_shape.unknown_rank:
-        return None
-    return tuple(dim.size if dim.size >= 0 else None for dim in info.tensor_shape.dim)
-
-
-def _named(definitions: Any, signature: str, saved_model_dir: Path) -> Any:
-    if signature not in definitions:
-        names = [name for name in definitions if not name.startswith("__")]
-        raise ServingError(
-            f"The SavedModel {saved_model_dir} has no signature '{signature}'",
-            received=", ".join(sorted(names)) or "none at all",
-            expected=closest(signature, names),
-        )
-    return definitions[signature]

@@ -10,6 +10,7 @@ from mlproject.steps.evaluate import run_evaluate
 from mlproject.steps.register import run_register
 from mlproject.steps.train import run_train
 from mlproject.steps.transform import run_transform
+from mlproject.steps.tune import run_tune
 
 FUNCTIONS: Mapping[str, StepFunction] = {
     "ingest": run_ingest,
@@ -17,6 +18,7 @@ FUNCTIONS: Mapping[str, StepFunction] = {
     "schema": run_schema,
     "validate": run_validate,
     "transform": run_transform,
+    "tune": run_tune,
     "train": run_train,
     "evaluate": run_evaluate,
     "bless": run_bless,

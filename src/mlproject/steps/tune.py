@@ -9,6 +9,7 @@ from typing import Any
 from mlproject.artifacts import fingerprint
 from mlproject.errors import ConfigError
 from mlproject.execution import StepContext
+from mlproject.progress import Event, emit
 from mlproject.record import Record, figures_folder
 from mlproject.schema import SCHEMA_FILE
 from mlproject.sections import TuningSection
@@ -21,12 +22,12 @@ AGAIN = ("--force", "--from")
 def run_tune(ctx: StepContext) -> Mapping[str, Any]:
     """Transformed rows to the best hyperparameters that a study of trainings finds."""
     from mlproject.tuning.figures import draw_figures
-    from mlproject.tuning.job import TuneJob
+    from mlproject.tuning.job import Listener, TuneJob
     from mlproject.tuning.results import trial_rows, write_results
     from mlproject.tuning.tuner import tune
 
-    section = tuning_section(ctx)
     config, codes = ctx.project.config, ctx.plan.code_digests
+    section = config.tuning or TuningSection()
     job = TuneJob(
         study=study_name(ctx),
         new=ctx.step.reason.startswith(AGAIN),
@@ -40,28 +41,14 @@ def run_tune(ctx: StepContext) -> Mapping[str, Any]:
         tags={ROOT_TAG: str(ctx.settings.pipeline_root)},
         work_dir=ctx.state_dir / "trials",
     )
-    study = tune(job, ctx.note)
+    study = tune(
+        job, Listener(ctx.note, lambda text: emit(Event("live", ctx.step.name, text=text)))
+    )
     found = write_results(study, section.objective, ctx.out_dir)
     for note in draw_figures(study, section.objective, figures_folder(ctx.out_dir)):
         ctx.note(note)
     _record(section, found, trial_rows(study), ctx.plan.module_digest).write(ctx.out_dir)
     return {**found, "project": config.name, "space": space_digest(config, codes)}
-
-
-def tuning_section(ctx: StepContext) -> TuningSection:
-    """The project's `tuning` section.
-
-    Raises:
-        ConfigError: It has none.
-    """
-    section = ctx.project.config.tuning
-    if section is None:
-        raise ConfigError(
-            "Tuning failed: project.yaml has no `tuning` section",
-            expected="`tuning: {}` with the module's `tuner_fn`, or a `tuning.space`",
-            next_step="see docs/tuning.md",
-        )
-    return section
 
 
 def study_name(ctx: StepContext) -> str:
@@ -84,14 +71,15 @@ def _request(ctx: StepContext) -> Any:
     from mlproject.training import TrainRequest
 
     section = ctx.project.config.training
-    return TrainRequest(
-        transformed_dir=ctx.inputs["transform"].path,
-        schema_file=ctx.inputs["schema"].path / SCHEMA_FILE,
-        label=section.label,
-        hyperparameters=section.hyperparameters,
-        seed=section.seed,
-        train_steps=section.train_steps,
-        eval_steps=section.eval_steps,
+    if section.distribute == "multi_worker":
+        raise ConfigError(
+            "Tuning failed",
+            received="training.distribute multi_worker",
+            expected="`none` or `mirrored`: a trial trains on one machine, and several machines "
+            "share a study's trials",
+        )
+    return TrainRequest.from_section(
+        section, ctx.inputs["transform"].path, ctx.inputs["schema"].path / SCHEMA_FILE
     )
 
 

@@ -18,6 +18,7 @@ from mlproject.record import FIGURES, Record
 from mlproject.settings import Settings
 from mlproject.tracking.connection import connect, shown_uri, translate_mlflow_errors
 from mlproject.tracking.datasets import dataset_inputs
+from mlproject.tracking.evaluation_results import log_evaluation, validate_evaluation
 from mlproject.tracking.names import ROOT_TAG, TAG, mlflow_key, mlflow_params
 
 SYSTEM_METRICS_S = 2.0
@@ -118,9 +119,8 @@ class Tracker:
 
         record = Record.read(folder)
         now = int(time.time() * 1000)
-        metrics = [
-            Metric(mlflow_key(name), value, now, 0) for name, value in record.metrics.items()
-        ]
+        plain = {} if record.predictions else record.metrics  # else MLflow's evaluation logs them
+        metrics = [Metric(mlflow_key(name), value, now, 0) for name, value in plain.items()]
         metrics += [
             Metric(mlflow_key(name), value, now, step)
             for name, values in record.curves.items()
@@ -135,6 +135,7 @@ class Tracker:
                 tags=[RunTag(n, str(v)[:5000]) for n, v in record.tags.items()],
             )
             self._log_inputs(run_id, record)
+            self._log_evaluation(run_id, folder, record)
             for name, rows in record.tables.items():
                 if rows:
                     columns = {c: [row[c] for row in rows] for c in rows[0]}
@@ -236,6 +237,14 @@ class Tracker:
             base = "http://127.0.0.1:5000"
         path = f"#/experiments/{self.experiment_id}/runs/{run_id}?workflowType=machine_learning"
         return f"{base.rstrip('/')}/{path}"
+
+    def _log_evaluation(self, run_id: str, folder: Path, record: Record) -> None:
+        if record.predictions:
+            file = folder / record.predictions
+            log_evaluation(run_id, record.metrics, file, "eval predictions")
+        if record.evaluation:
+            tags = validate_evaluation(record.evaluation)
+            self.set_tags(run_id, {f"{TAG}{name}": said for name, said in tags.items()})
 
     def _log_inputs(self, run_id: str, record: Record) -> None:
         inputs = dataset_inputs(record)

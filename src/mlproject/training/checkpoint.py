@@ -1,6 +1,6 @@
 """One checkpoint of a training: arrays and what they belong to, in one file, whole or not at all.
 
-    <state_dir>/fit-0.npz     the first `fit` of the training; fit-1.npz the second, ...
+<state_dir>/fit-0.npz     the first `fit` of the training; fit-1.npz the second, ...
 """
 
 from __future__ import annotations

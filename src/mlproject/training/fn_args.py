@@ -25,7 +25,7 @@ class FnArgs:
         schema_path: The raw schema.
         transform_graph_path: The transform graph, for `tft.TFTransformOutput`.
         serving_model_dir: Where a `run_fn` that exports by itself writes its SavedModel.
-        eval_model_dir: Where it may write a model for its own evaluation; not kept.
+        eval_model_dir: Where it may write a model for an evaluation of its own; kept, not read.
         model_run_dir: A folder for the project's own files, kept with the artifact.
         label: Name of the label.
         seed: The project's seed; Python, NumPy and TensorFlow are already seeded with it.

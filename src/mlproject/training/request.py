@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +57,19 @@ class TrainRequest:
     mixed_precision: str = _SECTION.mixed_precision
     custom_config: Mapping[str, Any] = field(default_factory=dict)
     deterministic: bool = True
+
+    @classmethod
+    def from_section(
+        cls, section: TrainingSection, transformed_dir: Path, schema_file: Path, **more: Any
+    ) -> TrainRequest:
+        """What the section `training` of project.yaml asks for.
+
+        Args:
+            section: The section.
+            transformed_dir: The transform artifact's folder.
+            schema_file: The raw schema.
+            more: Attributes that the section does not have, or that win over it.
+        """
+        own = {f.name for f in fields(cls)}
+        asked = {name: getattr(section, name) for name in type(section).model_fields if name in own}
+        return cls(transformed_dir=transformed_dir, schema_file=schema_file, **{**asked, **more})

@@ -65,48 +65,53 @@ class Resume(keras.callbacks.Callback):
         self._place = Place()
         self._found: Checkpoint | None = None
         self._iterator: Any = None
+        self._train_function: Any = None
+        self._metrics: list[np.ndarray] = []
+        self._due = self._passed_over = False
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._fit += 1
         self._place, self._iterator = Place(), None
+        self._due = False
         self._found = read_checkpoint(checkpoint_file(self._state_dir, self._fit))
-        if self._found is not None and not self._fits(self._found):
+        if self._found is not None and not self._is_of_this_model(self._found):
             self._say("the checkpoint is of another model: training begins anew")
             self._found = None
         if self._found is not None:
             self._go_on(self._found)
-        self._watch_steps()
+        self._wrap_train_function()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if epoch != self._place.epoch:
             self._place = replace(self._place, epoch=epoch, steps=0, logs={})
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self._passing_over(batch):
+        if self._passed_over:
             return
         self._place = replace(self._place, steps=self._place.steps + 1, logs=dict(logs or {}))
         if self._every and self._place.steps_total % self._every == 0:
-            self._write(self._place)
+            self._write()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._place = replace(self._place, epoch=epoch + 1, steps=0, logs={})
-        self._write(replace(self._place, finished=bool(self.model.stop_training)))
+        # Written when the next epoch begins: then it is known whether the data's iterator goes on.
+        self._due = True
 
     def on_train_end(self, logs: Any = None) -> None:
         self.model.train_function = self._train_function
         self.model._initial_epoch = None
-        self._write(replace(self._place, finished=True))
+        self._place = replace(self._place, finished=True)
+        self._write()
 
     def _go_on(self, found: Checkpoint) -> None:
         """Takes up a checkpoint before the first epoch begins."""
-        place = found.place
-        self._place = place
+        place = self._place = found.place
         self._history.clear()
         self._history.update(place.history)
         if self.model.built:
             self._assign(found)
         epochs = int((self.params or {}).get("epochs") or 1)
-        # What Keras's BackupAndRestore sets, too; `fit` reads it after on_train_begin.
+        # As Keras's BackupAndRestore does: `fit` reads it after on_train_begin.
         self.model._initial_epoch = epochs if place.finished else place.epoch
         if self._stopping is not None and "stopping" in found.callbacks:
             for name, value in found.callbacks["stopping"].items():
@@ -114,28 +119,34 @@ class Resume(keras.callbacks.Callback):
             self._stopping.best_weights = found.groups.get("best") or None
         if not self._seeks:
             self._accessor.begin_at(place.data_epochs)
-        if not place.finished:
-            where = f"epoch {place.epoch + 1}, step {place.steps + 1}"
-            self._say(f"goes on from its checkpoint at {where}")
+        if place.finished:
+            self._say("was finished before: its weights are taken")
+        else:
+            self._say(f"goes on from a checkpoint: epoch {place.epoch + 1}, step {place.steps + 1}")
 
-    def _watch_steps(self) -> None:
-        """Puts a function around Keras's own that makes a step."""
+    def _wrap_train_function(self) -> None:
+        """Puts a function around Keras's own that makes a step.
+
+        It passes over the steps of the first epoch that the checkpoint has behind it, so that step
+        numbers are right for every callback.
+        """
         self._train_function = self.model.train_function
-        to_pass = self._found.place.steps if self._found and not self._found.place.finished else 0
+        found = self._found
+        to_pass = found.place.steps if found is not None else 0
 
         def step(iterator: Any) -> Any:
-            nonlocal to_pass
-            if self._found is not None:
-                self._take_up(self._found, iterator)
-            if to_pass:
+            nonlocal found, to_pass
+            if found is not None:
+                self._take_up(found, iterator)
+                found = None
+            self._passed_over = to_pass > 0
+            if self._passed_over:
                 to_pass -= 1
-                if not to_pass:
-                    self._assign_metrics(self._found_metrics)
-                return self._place.logs
-            if iterator is not self._iterator:
-                self._iterator = iterator
-                begun = self._accessor.epochs_begun()
-                self._place = replace(self._place, iterator_steps=0, data_epochs=begun)
+                return dict(self._place.logs)
+            self._note_iterator(iterator)
+            if self._metrics:
+                _assign(self.model.metrics_variables, self._metrics)
+                self._metrics = []
             logs = self._train_function(iterator)
             self._place = replace(
                 self._place,
@@ -146,20 +157,87 @@ class Resume(keras.callbacks.Callback):
 
         self.model.train_function = step
 
+    def _note_iterator(self, iterator: Any) -> None:
+        if iterator is not self._iterator:
+            self._iterator = iterator
+            begun = self._accessor.epochs_begun()
+            self._place = replace(self._place, iterator_steps=0, data_epochs=begun)
+        if self._due:
+            self._due = False
+            self._write()
+
     def _take_up(self, found: Checkpoint, iterator: Any) -> None:
         """Does, with the first iterator at hand, what could not be done before."""
-        self._found = None
-        if not self.model.built:
+        place, was_built = found.place, self.model.built
+        if not was_built or place.steps:
             self._build(iterator)
+        if not was_built:
             self._assign(found)
-        elif found.place.steps:
-            self._build(iterator)
-        self._found_metrics = found.groups.get("metrics", [])
-        # A place within an epoch has an iterator that was begun; one at an epoch's end may have
-        # one that goes on (`steps_per_epoch`), or one that is used up.
-        if not self._seeks and self._goes_on_with(found.place):
-            for _ in range(found.place.iterator_steps * self.model.steps_per_execution):
+        self._metrics = found.groups.get("metrics", [])
+        self._iterator = iterator
+        if not self._seeks:
+            for _ in range(place.iterator_steps * self.model.steps_per_execution):
                 next(iterator)
-            self._iterator = iterator
-        elif self._seeks:
-            self._iterator = iterator
+
+    def _build(self, iterator: Any) -> None:
+        """Makes the variables of a model and its metrics that are else made by the first step."""
+        if tf.distribute.has_strategy():
+            return  # there Keras makes them before the first step
+        zeros = tf.nest.map_structure(
+            lambda spec: tf.zeros([1 if n is None else n for n in spec.shape], spec.dtype),
+            iterator.element_spec,
+        )
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(zeros)
+        self.model.compute_metrics(x, y, self.model(x, training=False), sample_weight=weight)
+
+    def _variables(self) -> dict[str, list[Any]]:
+        model = self.model
+        metrics = {id(variable) for variable in model.metrics_variables}
+        own = {id(v): v for v in model.variables if id(v) not in metrics}
+        return {"model": list(own.values()), "optimizer": list(model.optimizer.variables)}
+
+    def _is_of_this_model(self, found: Checkpoint) -> bool:
+        if not self.model.built:
+            return True  # `_assign` will tell
+        if not self.model.optimizer.built:
+            self.model.optimizer.build(self.model.trainable_variables)
+        return all(
+            [tuple(v.shape) for v in variables] == [a.shape for a in found.groups.get(group, [])]
+            for group, variables in self._variables().items()
+        )
+
+    def _assign(self, found: Checkpoint) -> None:
+        if not self.model.optimizer.built:
+            self.model.optimizer.build(self.model.trainable_variables)
+        for group, variables in self._variables().items():
+            _assign(variables, found.groups.get(group, []))
+
+    def _write(self) -> None:
+        place = replace(self._place, history={n: list(v) for n, v in self._history.items()})
+        groups = {
+            name: [_array(variable) for variable in variables]
+            for name, variables in self._variables().items()
+        }
+        if place.steps:
+            groups["metrics"] = [_array(v) for v in self.model.metrics_variables]
+        callbacks = {}
+        if self._stopping is not None:
+            callbacks["stopping"] = {n: getattr(self._stopping, n, None) for n in _STOPPING}
+            best = self._stopping.best_weights
+            groups["best"] = [] if best is None else [np.asarray(a) for a in best]
+        if self._writes:
+            path = checkpoint_file(self._state_dir, self._fit)
+            write_checkpoint(path, Checkpoint(place, groups, callbacks))
+
+    def _say(self, text: str) -> None:
+        if self._on_note is not None:
+            self._on_note(text)
+
+
+def _array(variable: Any) -> np.ndarray:
+    return np.asarray(keras.ops.convert_to_numpy(variable))
+
+
+def _assign(variables: Sequence[Any], arrays: Sequence[np.ndarray]) -> None:
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)

@@ -8,42 +8,65 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from mlproject.errors import ConfigError
 
 
+@dataclass(frozen=True)
+class Devices:
+    """Where a model trains.
+
+    Attributes:
+        replicas: Copies of the model that share each batch.
+        strategy: The `tf.distribute` strategy, or None.
+        device: TensorFlow's name of one device, or empty.
+    """
+
+    replicas: int
+    strategy: Any
+    device: str
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """Has the models built and fitted in a block train there."""
+        import tensorflow as tf
+
+        with contextlib.ExitStack() as stack:
+            if self.strategy is not None:
+                stack.enter_context(self.strategy.scope())
+                stack.enter_context(_mended_fit())
+            elif self.device:
+                stack.enter_context(tf.device(self.device))
+            yield
+
+
 @contextmanager
-def training_on(distribute: str, device: str, mixed_precision: str) -> Iterator[int]:
-    """Has the models built and fitted in a block train where project.yaml says.
+def training_on(distribute: str, device: str, mixed_precision: str) -> Iterator[Devices]:
+    """Finds the devices that project.yaml names, and sets Keras's dtype policy for a block.
 
     Args:
         distribute: `none`, `mirrored` or `multi_worker`.
         device: Such as `cpu` or `gpu:1`; empty for TensorFlow's choice.
         mixed_precision: Keras's dtype policy; empty for float32.
 
-    Yields:
-        Replicas that share each batch.
-
     Raises:
         ConfigError: There is no such device, TF_CONFIG is wrong, or TensorFlow was used before the
             workers could be joined.
     """
     import keras
-    import tensorflow as tf
 
+    strategy = _strategy(distribute, device)
+    name = _device_name(device) if device else ""
+    replicas = 1 if strategy is None else strategy.num_replicas_in_sync
     before = keras.config.dtype_policy()
-    with contextlib.ExitStack() as stack:
-        strategy = _strategy(distribute, device)
-        if strategy is not None:
-            stack.enter_context(strategy.scope())
-            stack.enter_context(_mended_fit())
-        elif device:
-            stack.enter_context(tf.device(_device_name(device)))
-        if mixed_precision:
-            keras.config.set_dtype_policy(mixed_precision)
-            stack.callback(keras.config.set_dtype_policy, before)
-        yield 1 if strategy is None else strategy.num_replicas_in_sync
+    if mixed_precision:
+        keras.config.set_dtype_policy(mixed_precision)
+    try:
+        yield Devices(replicas, strategy, name)
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def is_chief(distribute: str) -> bool:
@@ -114,9 +137,7 @@ def _device_name(device: str) -> str:
 
     found = re.fullmatch(r"/?([A-Za-z]+)(?::(\d+))?", device)
     name = f"{found[1].upper()}:{found[2] or 0}" if found else ""
-    present = [
-        d.name.removeprefix("/device:") for d in tf.config.list_logical_devices() if d.name
-    ]
+    present = [d.name.removeprefix("/device:") for d in tf.config.list_logical_devices() if d.name]
     if name not in present:
         raise ConfigError(
             "Choosing where to train failed",

@@ -1,29 +1,23 @@
-"""The Trainer: calls the project's `run_fn` and exports what it trained.
-
-The artifact:
-
-    saved_model/          what is registered and served (see saved_model.py)
-    model_run/            the project's own files (`fn_args.model_run_dir`)
-    history.json          Keras's history: metric -> value by epoch
-    inputs.json           the raw features that the served model takes
-    figures/              learning curves
-"""
+"""Trains with the project's module file, and exports what was trained."""
 
 from __future__ import annotations
 
 import json
-import math
-import random
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mlproject.errors import UserModuleError
+from mlproject.record import FIGURES
 from mlproject.saved_model import export_saved_model, load_test
+from mlproject.schema import read_schema, serving_features
+from mlproject.training.fn_args import FnArgs
+from mlproject.training.model_checks import check_is_model, features_must_match_inputs
+from mlproject.training.request import TrainRequest
+from mlproject.training.strategy import Devices, is_chief, training_on
 from mlproject.training_data import DataAccessor
 from mlproject.transform import GRAPH_FOLDER, TransformGraph
 from mlproject.user_module import call_user_function, translate_full_disk
@@ -31,67 +25,28 @@ from mlproject.user_module import call_user_function, translate_full_disk
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0.schema_pb2 import Schema
 
+    from mlproject.training.progress import Listeners
+
 MODEL_FOLDER = "saved_model"
+KERAS_FILE = "model.keras"
 HISTORY_FILE = "history.json"
 INPUTS_FILE = "inputs.json"
+# What Keras, and layers of the user's own, raise for what has no configuration.
+_NOT_SAVED = (ValueError, TypeError, NotImplementedError, AttributeError, RuntimeError, LookupError)
+TENSORBOARD_FOLDER = f"{FIGURES}/tensorboard"
 
 
 @dataclass(frozen=True)
-class FnArgs:
-    """What a project's `run_fn` gets; the names are TFX's where TFX has one.
+class Fitted:
+    """What a training gave.
 
     Attributes:
-        data_accessor: Transformed rows as `tf.data.Dataset` (`tf_dataset(split, batch_size)`).
-        train_files: Parquet files of the transformed train split.
-        eval_files: Parquet files of the transformed eval split.
-        train_steps: Steps of training that project.yaml asks for, or None.
-        eval_steps: Steps of validation, or None for the whole split.
-        hyperparameters: The free names and values of project.yaml.
-        schema_path: The raw schema.
-        transform_graph_path: The transform graph, for `tft.TFTransformOutput`.
-        serving_model_dir: Where a `run_fn` that exports by itself writes its SavedModel.
-        model_run_dir: A folder for the project's own files, kept with the artifact.
-        label: Name of the label.
-        seed: The project's seed; Python, NumPy and TensorFlow are already seeded with it.
-        callbacks: Keras callbacks for progress and learning curves; pass them to `fit`.
+        model: The Keras model; None where `run_fn` wrote a SavedModel by itself.
+        history: Metric -> value by epoch.
     """
 
-    data_accessor: DataAccessor
-    train_files: tuple[str, ...]
-    eval_files: tuple[str, ...]
-    train_steps: int | None
-    eval_steps: int | None
-    hyperparameters: Mapping[str, Any]
-    schema_path: str
-    transform_graph_path: str
-    serving_model_dir: str
-    model_run_dir: str
-    label: str
-    seed: int
-    callbacks: list[Any] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """What to train from.
-
-    Attributes:
-        transformed_dir: The transform artifact's folder.
-        schema_file: The raw schema.
-        label: Name of the label.
-        hyperparameters: Free names and values.
-        seed: Seed of everything random.
-        train_steps: For `run_fn`.
-        eval_steps: For `run_fn`.
-    """
-
-    transformed_dir: Path
-    schema_file: Path
-    label: str
-    hyperparameters: Mapping[str, Any]
-    seed: int
-    train_steps: int | None
-    eval_steps: int | None
+    model: Any
+    history: dict[str, list[float]]
 
 
 @translate_full_disk("Training the model")
@@ -101,35 +56,172 @@ def train_model(
     schema: Schema,
     out_dir: Path,
     on_note: Callable[[str], None] | None = None,
+    *,
+    on_progress: Callable[[str], None] | None = None,
+    on_epoch: Callable[[Mapping[str, float], int], None] | None = None,
 ) -> dict[str, list[float]]:
-    """Runs the project's `run_fn` and exports the model with the transform graph inside.
+    """Trains a model and exports it with the transform graph inside.
 
     Args:
         request: What to train from.
         module: The loaded module file.
         schema: The raw schema.
         out_dir: Folder to write the artifact in.
-        on_note: Told a line of progress (epoch, loss).
+        on_note: Told a line at each epoch's end, and what else is to be said.
+        on_progress: Told a line twice a second at most, within epochs.
+        on_epoch: Told the metrics of each epoch, and its number from 0.
 
     Returns:
         Keras's history: metric -> value by epoch; empty if `run_fn` did not use the callbacks.
 
     Raises:
-        UserModuleError: `run_fn` raised, returned no model, or trained to a loss that is NaN.
+        UserModuleError: The module's function raised, gave no model that can be trained and
+            served, or trained to a loss that is NaN or infinite.
         DataError: The label is not among the transformed columns.
+        ConfigError: The device, the strategy or a hyperparameter is wrong.
         StorageError: The disk is full.
     """
+    from mlproject.training.progress import Listeners
+
+    chief = is_chief(request.distribute)
+    logs = (request.state_dir or out_dir / FIGURES) / "tensorboard" if chief else None
+    fitted = fit_model(
+        request,
+        module,
+        out_dir,
+        Listeners(on_note, on_progress, on_epoch) if chief else Listeners(),
+        tensorboard_dir=logs,
+    )
+    if not chief:
+        return fitted.history
+    if logs is not None and logs.is_dir() and logs != out_dir / TENSORBOARD_FOLDER:
+        shutil.copytree(logs, out_dir / TENSORBOARD_FOLDER)
+    module_path = Path(str(module.__file__))
+    _export(fitted.model, request, schema, out_dir, module_path, on_note)
+    inputs = load_test(out_dir / MODEL_FOLDER)
+    (out_dir / INPUTS_FILE).write_text(json.dumps(inputs), encoding="utf-8")
+    (out_dir / HISTORY_FILE).write_text(json.dumps(fitted.history), encoding="utf-8")
+    return fitted.history
+
+
+def fit_model(
+    request: TrainRequest,
+    module: ModuleType,
+    out_dir: Path,
+    listeners: Listeners,
+    callbacks: Sequence[Any] = (),
+    tensorboard_dir: Path | None = None,
+) -> Fitted:
+    """Trains a model and exports nothing.
+
+    Args:
+        request: What to train from.
+        module: The loaded module file.
+        out_dir: Folder for `model_run/`, and for what a `run_fn` writes by itself.
+        listeners: Who is told of the progress.
+        callbacks: Further Keras callbacks.
+        tensorboard_dir: Where TensorBoard's logs go; None for none.
+
+    Raises:
+        PlatformError: As `train_model` does.
+    """
+    from mlproject.training.determinism import deterministic
+    from mlproject.training.progress import Progress
+
+    module_path = Path(str(module.__file__))
+    (out_dir / "model_run").mkdir(parents=True)
+    with (
+        deterministic(request.seed, request.deterministic),
+        training_on(request.distribute, request.device, request.mixed_precision) as devices,
+    ):
+        accessor = DataAccessor(
+            request.transformed_dir, request.label, request.seed, devices.replicas
+        )
+        accessor.check_label()
+        progress = Progress(listeners)
+        own = hasattr(module, "run_fn")
+        every = _callbacks(
+            request, module_path, accessor, progress, callbacks, tensorboard_dir, listeners, not own
+        )
+        fn_args = _fn_args(request, accessor, out_dir, every)
+        if own:
+            with devices.scope(), features_must_match_inputs():
+                model = call_user_function(module.run_fn, module_path, fn_args)
+            if model is not None:
+                expected = "a keras.Model, or None after writing to fn_args.serving_model_dir"
+                check_is_model(model, "run_fn", module_path.name, expected)
+        else:
+            model = _build_and_fit(request, module, fn_args, devices, listeners)
+        return Fitted(_plain(model, devices), dict(progress.history))
+
+
+def _build_and_fit(
+    request: TrainRequest,
+    module: ModuleType,
+    fn_args: FnArgs,
+    devices: Devices,
+    listeners: Listeners,
+) -> Any:
+    from mlproject.training.fit import build, fit, warm_start
+
+    sources = TransformGraph(request.transformed_dir / GRAPH_FOLDER).sources()
+    there = set(serving_features(read_schema(request.schema_file)))
+    servable = {name for name, raw in sources.items() if there.issuperset(raw)} - {request.label}
+    with devices.scope():
+        model = build(module, fn_args)
+        if request.base_model is not None:
+            said = warm_start(model, request.base_model, module, fn_args)
+            if listeners.on_note is not None:
+                listeners.on_note(said)
+        fit(model, request, module, fn_args, servable, devices.replicas)
+    return model
+
+
+def _callbacks(
+    request: TrainRequest,
+    module_path: Path,
+    accessor: DataAccessor,
+    progress: Any,
+    more: Sequence[Any],
+    tensorboard_dir: Path | None,
+    listeners: Listeners,
+    seeks: bool,
+) -> list[Any]:
+    """The callbacks of a `fit`; the order counts: checkpoints keep what those before them left."""
     import keras
 
-    keras.utils.set_random_seed(request.seed)
-    random.seed(request.seed)
-    accessor = DataAccessor(request.transformed_dir, request.label, request.seed)
-    accessor.check_label()
-    history, callback = _history_callback(on_note)
-    model_dir = out_dir / MODEL_FOLDER
-    (out_dir / "model_run").mkdir()
-    module_path = Path(str(module.__file__))
-    fn_args = FnArgs(
+    from mlproject.training.loss_guard import LossGuard
+    from mlproject.training.resume import Resume
+    from mlproject.training.stopping import EarlyStopping
+
+    section = request.early_stopping
+    stopping = None if section is None else EarlyStopping(section)
+    every = [LossGuard(module_path.name), progress, *more]
+    if stopping is not None:
+        every.append(stopping)
+    if tensorboard_dir is not None:
+        every.append(keras.callbacks.TensorBoard(str(tensorboard_dir), write_graph=False))
+    if request.state_dir is not None:
+        every.append(
+            Resume(
+                request.state_dir,
+                request.checkpoint_steps,
+                accessor,
+                progress.history,
+                stopping,
+                seeks=seeks,
+                writes=is_chief(request.distribute),
+                on_note=listeners.on_note,
+            )
+        )
+    return every
+
+
+def _fn_args(
+    request: TrainRequest, accessor: DataAccessor, out_dir: Path, callbacks: list[Any]
+) -> FnArgs:
+    base = None if request.base_model is None else request.base_model / KERAS_FILE
+    return FnArgs(
         data_accessor=accessor,
         train_files=accessor.files("train"),
         eval_files=accessor.files("eval"),
@@ -138,89 +230,63 @@ def train_model(
         hyperparameters=dict(request.hyperparameters),
         schema_path=str(request.schema_file),
         transform_graph_path=str(request.transformed_dir / GRAPH_FOLDER),
-        serving_model_dir=str(model_dir),
+        serving_model_dir=str(out_dir / MODEL_FOLDER),
+        eval_model_dir=str(out_dir / "model_run" / "eval_model"),
         model_run_dir=str(out_dir / "model_run"),
         label=request.label,
         seed=request.seed,
-        callbacks=[callback],
+        task=request.task,
+        base_model=str(base) if base is not None and base.exists() else None,
+        custom_config=dict(request.custom_config),
+        callbacks=callbacks,
     )
-    with _features_must_match_inputs():
-        model = call_user_function(module.run_fn, module_path, fn_args)
-    _check_history(history, module_path)
+
+
+def _plain(model: Any, devices: Devices) -> Any:
+    """A model outside its strategy: exporting mirrored variables would wait for other workers."""
+    if model is None or devices.strategy is None:
+        return model
+    import keras
+
+    weights = model.get_weights()
+    try:
+        plain = keras.models.clone_model(model)
+    except (ValueError, NotImplementedError, TypeError):  # a subclassed model without a config
+        return model
+    plain.set_weights(weights)
+    return plain
+
+
+def _export(
+    model: Any,
+    request: TrainRequest,
+    schema: Schema,
+    out_dir: Path,
+    module_path: Path,
+    on_note: Callable[[str], None] | None,
+) -> None:
+    folder = out_dir / MODEL_FOLDER
     if model is not None:
-        if not isinstance(model, keras.Model):
-            raise UserModuleError(
-                f"run_fn of {module_path.name} returned what cannot be exported",
-                received=type(model).__name__,
-                expected="a keras.Model, or None after writing to fn_args.serving_model_dir",
-            )
         graph = TransformGraph(request.transformed_dir / GRAPH_FOLDER)
-        export_saved_model(model, graph, schema, request.label, model_dir, module_path)
-    elif not (model_dir / "saved_model.pb").exists():
+        export_saved_model(model, graph, schema, request.label, folder, module_path)
+        problem = _save_keras(model, out_dir / KERAS_FILE)
+    elif not (folder / "saved_model.pb").exists():
         raise UserModuleError(
             f"run_fn of {module_path.name} left no model",
             received="None, and nothing in fn_args.serving_model_dir",
             expected="a returned keras.Model, or a SavedModel in that folder",
         )
-    inputs = load_test(model_dir)
-    (out_dir / INPUTS_FILE).write_text(json.dumps(inputs), encoding="utf-8")
-    (out_dir / HISTORY_FILE).write_text(json.dumps(history), encoding="utf-8")
-    return history
+    else:
+        problem = "run_fn wrote a SavedModel by itself"
+    if problem and on_note is not None:
+        on_note(f"no {KERAS_FILE}, so no warm start from this model: {problem}")
 
 
-@contextmanager
-def _features_must_match_inputs() -> Iterator[None]:
-    """Makes an error of Keras's warning about a dict with other keys than the model's inputs.
-
-    Keras 3 then pairs values and inputs by the sorted order of the keys: a model with inputs for
-    some of the features would learn from the wrong columns, and be served the right ones.
-    """
-    with warnings.catch_warnings():
-        message = r"(?s)The structure of `inputs` doesn't match.*Received: inputs=\{"
-        warnings.filterwarnings("error", message, UserWarning)
-        try:
-            yield
-        except UserModuleError as err:
-            if not isinstance(err.__cause__, UserWarning):
-                raise
-            raise UserModuleError(
-                err.failed,
-                received=str(err.received).partition(";")[0] + ", called with features that are not"
-                " the model's inputs",
-                expected="a dict that has the model's inputs, and no other key",
-                next_step="pick the features: "
-                "`dataset.map(lambda x, y: ({n: x[n] for n in NAMES}, y))`",
-            ) from err
-
-
-def _check_history(history: Mapping[str, list[float]], module_path: Path) -> None:
-    losses = history.get("loss", [])
-    if losses and not math.isfinite(losses[-1]):
-        raise UserModuleError(
-            f"Training with run_fn of {module_path.name} failed: the loss is not a number",
-            received=f"loss {losses[-1]} at epoch {len(losses)}",
-            expected="a finite loss",
-            next_step="lower the learning rate, or look for values that are NaN or infinite "
-            "in the outputs of preprocessing_fn",
-        )
-
-
-def _history_callback(on_note: Callable[[str], None] | None) -> tuple[dict[str, list[float]], Any]:
-    """A Keras callback that fills a history and tells each epoch."""
-    import keras
-
-    history: dict[str, list[float]] = {}
-
-    class History(keras.callbacks.Callback):
-        def on_train_begin(self, logs: Any = None) -> None:
-            history.clear()
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            for name, value in (logs or {}).items():
-                history.setdefault(name, []).append(float(value))
-            total = (self.params or {}).get("epochs", "?")
-            shown = ", ".join(f"{n} {v[-1]:.4f}" for n, v in history.items())
-            if on_note:
-                on_note(f"epoch {epoch + 1}/{total}: {shown}")
-
-    return history, History()
+def _save_keras(model: Any, path: Path) -> str:
+    """Saves the Keras model; what is wrong where it cannot be, which is no failure."""
+    try:
+        model.save(path)
+    except _NOT_SAVED as err:
+        path.unlink(missing_ok=True)
+        return f"{type(err).__name__}: {(str(err).splitlines() or [''])[0][:200]}"
+    return ""

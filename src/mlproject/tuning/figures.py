@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402 - the backend first
-import optuna  # noqa: E402
-from optuna.trial import FrozenTrial, TrialState, create_trial  # noqa: E402
-from optuna.visualization import matplotlib as drawn  # noqa: E402
+import matplotlib.pyplot as plt
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.visualization import matplotlib as drawn
 
-from mlproject.tuning.study import standing  # noqa: E402
+from mlproject.tuning.study import standing
 
 FIGURE_IN = (9.0, 4.9)
 DPI = 110
@@ -58,7 +59,7 @@ def draw_figures(study: optuna.Study, objective: str, folder: Path) -> list[str]
 
 def _copy(study: optuna.Study, trials: list[FrozenTrial]) -> optuna.Study:
     """A study in memory with the trials that count, and no other."""
-    copy = optuna.create_study(direction=study.direction.name.lower())
+    copy = optuna.create_study(direction=study.direction)
     for trial in trials:
         copy.add_trial(
             create_trial(
@@ -72,7 +73,7 @@ def _copy(study: optuna.Study, trials: list[FrozenTrial]) -> optuna.Study:
     return copy
 
 
-def _save(axes: matplotlib.axes.Axes, name: str, folder: Path) -> None:
+def _save(axes: Any, name: str, folder: Path) -> None:
     figure = axes.figure
     figure.set_size_inches(*FIGURE_IN)
     figure.savefig(folder / f"{name}.png", dpi=DPI, bbox_inches="tight")

@@ -2,52 +2,37 @@
 
 from __future__ import annotations
 
-import random
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import keras
-
-from mlproject.training import (
-    FnArgs,
-    TrainRequest,
-    _check_history,
-    _features_must_match_inputs,
-    _history_callback,
-)
-from mlproject.training_data import DataAccessor
-from mlproject.transform import GRAPH_FOLDER
-from mlproject.user_module import call_user_function, translate_full_disk
+from mlproject.training import TrainRequest, fit_model
+from mlproject.training.progress import Listeners
+from mlproject.user_module import translate_full_disk
 
 
 @translate_full_disk("Training a trial")
 def fit_trial(
-    request: TrainRequest, module: ModuleType, watch: Any, folder: Path
+    request: TrainRequest,
+    module: ModuleType,
+    watch: Any,
+    folder: Path,
+    live: Callable[[str], None],
 ) -> dict[str, list[float]]:
-    keras.utils.set_random_seed(request.seed)
-    random.seed(request.seed)
-    accessor = DataAccessor(request.transformed_dir, request.label, request.seed)
-    accessor.check_label()
-    history, callback = _history_callback(None)
-    (folder / "model_run").mkdir()
-    module_path = Path(str(module.__file__))
-    fn_args = FnArgs(
-        data_accessor=accessor,
-        train_files=accessor.files("train"),
-        eval_files=accessor.files("eval"),
-        train_steps=request.train_steps,
-        eval_steps=request.eval_steps,
-        hyperparameters=dict(request.hyperparameters),
-        schema_path=str(request.schema_file),
-        transform_graph_path=str(request.transformed_dir / GRAPH_FOLDER),
-        serving_model_dir=str(folder / "model"),
-        model_run_dir=str(folder / "model_run"),
-        label=request.label,
-        seed=request.seed,
-        callbacks=[callback, watch],
-    )
-    with _features_must_match_inputs():
-        call_user_function(module.run_fn, module_path, fn_args)
-    _check_history(history, module_path)
-    return history
+    """Trains with one trial's hyperparameters.
+
+    Args:
+        request: What to train from.
+        module: The loaded module file.
+        watch: Keras callback that reports to the study and may end the trial.
+        folder: Empty folder for what a `run_fn` writes; not kept.
+        live: Told a line twice a second at most, within epochs.
+
+    Returns:
+        Keras's history: metric -> value by epoch.
+
+    Raises:
+        PlatformError: As `train_model` does.
+    """
+    return fit_model(request, module, folder, Listeners(on_progress=live), [watch]).history

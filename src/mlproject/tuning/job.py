@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +14,19 @@ from mlproject.sections import TuningSection
 from mlproject.settings import Settings
 from mlproject.training import TrainRequest
 from mlproject.user_module import load_module, read_module
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told how a tuning goes.
+
+    Attributes:
+        note: Told a line to keep, such as a trial's end.
+        live: Told a line that the next one replaces.
+    """
+
+    note: Callable[[str], None]
+    live: Callable[[str], None]
 
 
 @dataclass(frozen=True)

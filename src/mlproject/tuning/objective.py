@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -16,13 +15,10 @@ import optuna
 from optuna.trial import TrialState
 
 from mlproject.errors import ConfigError, PlatformError, UserModuleError, closest
-from mlproject.tuning.fit import fit_trial
-from mlproject.tuning.job import TuneJob
+from mlproject.tuning.job import Listener, TuneJob
 from mlproject.tuning.space import make_suggest
 from mlproject.tuning.study import ERROR, PROCESS, SURPLUS, VALUES, is_surplus, this_process
-from mlproject.tuning.trial_run import DIED, TrialRuns, as_params
-
-NOTE_EVERY_S = 10.0
+from mlproject.tuning.trial_run import DIED, TrialRuns, describe_values
 
 
 class Surplus(Exception):  # noqa: N818 - no error: the study has all its trials
@@ -48,13 +44,13 @@ class Objective:
         job: The tuning.
         module: The loaded module file.
         runs: The trials' MLflow runs.
-        say: Told a line of progress.
+        listener: Told how each training goes.
     """
 
     def __init__(
-        self, job: TuneJob, module: ModuleType, runs: TrialRuns, say: Callable[[str], None]
+        self, job: TuneJob, module: ModuleType, runs: TrialRuns, listener: Listener
     ) -> None:
-        self._job, self._module, self._runs, self._say = job, module, runs, say
+        self._job, self._module, self._runs, self._listener = job, module, runs, listener
         self._suggest = make_suggest(job.section, module)
 
     def __call__(self, trial: optuna.Trial) -> float:
@@ -100,19 +96,24 @@ class Objective:
         """Trains with a trial's values; the objective at its best epoch."""
         import keras
 
+        from mlproject.tuning.fit import fit_trial
+
         section, request = self._job.section, self._job.request
         self._job.work_dir.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"trial-{trial.number}-", dir=self._job.work_dir))
         request = replace(request, hyperparameters={**request.hyperparameters, **values})
-        watch = self._watch(trial, values, run_id)
+
+        def live(text: str) -> None:
+            self._listener.live(f"trial {trial.number}: {text}; {describe_values(values)}")
+
         try:
-            history = fit_trial(request, self._module, watch, folder)
+            history = fit_trial(request, self._module, self._watch(trial, run_id), folder, live)
         except Pruned as err:
             raise optuna.TrialPruned(str(err)) from None
         except NoObjective as err:
             raise self._no_objective(str(err).split()) from None
         finally:
-            keras.utils.clear_session()
+            keras.utils.clear_session(free_memory=True)  # `gc.freeze` makes it cheap
             shutil.rmtree(folder, ignore_errors=True)
         if section.objective not in history:
             raise self._no_objective(history)
@@ -142,18 +143,13 @@ class Objective:
             "`model.compile(metrics=...)`",
         )
 
-    def _watch(self, trial: optuna.Trial, values: Mapping[str, Any], run_id: str | None) -> Any:
+    def _watch(self, trial: optuna.Trial, run_id: str | None) -> Any:
         """A Keras callback that reports each epoch, and ends a trial that lags behind."""
         import keras
 
-        objective, runs, say = self._job.section.objective, self._runs, self._say
-        shown = ", ".join(f"{n} {_short(v)}" for n, v in as_params(values).items())
+        objective, runs = self._job.section.objective, self._runs
 
         class Watch(keras.callbacks.Callback):
-            def __init__(self) -> None:
-                super().__init__()
-                self.noted = time.monotonic()
-
             def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
                 metrics = {name: float(value) for name, value in (logs or {}).items()}
                 runs.live(run_id, metrics, epoch)
@@ -165,18 +161,7 @@ class Objective:
                         raise NoObjective(" ".join(metrics))
                     return
                 trial.report(metrics[objective], epoch)
-                if time.monotonic() - self.noted > NOTE_EVERY_S:
-                    self.noted = time.monotonic()
-                    total = (self.params or {}).get("epochs", "?")
-                    say(
-                        f"trial {trial.number}, epoch {epoch + 1}/{total}: "
-                        f"{objective} {metrics[objective]:.4f}; {shown}"
-                    )
                 if trial.should_prune():
                     raise Pruned(f"{objective} {metrics[objective]:.4f} at epoch {epoch + 1}")
 
         return Watch()
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -15,10 +15,11 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from mlproject.errors import PlatformError
-from mlproject.tuning.job import TuneJob, cpu_count
+from mlproject.tuning.job import Listener, TuneJob, cpu_count
 
 END_TIMEOUT_S = 15.0  # for a trial to leave its training, before its process is killed
 LOOK_EVERY_S = 1.0
+NOTE, LIVE = "note", "live"
 
 
 @dataclass
@@ -42,11 +43,11 @@ class Pool:
     Args:
         job: The tuning.
         deadline: No trial begins after it (`time.time()`).
-        say: Told a line of progress.
+        listener: Told how it goes.
     """
 
-    def __init__(self, job: TuneJob, deadline: float, say: Callable[[str], None]) -> None:
-        self._job, self._deadline, self._say = job, deadline, say
+    def __init__(self, job: TuneJob, deadline: float, listener: Listener) -> None:
+        self._job, self._deadline, self._listener = job, deadline, listener
         self._context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
         self._started = 0
         self.alive: list[Worker] = []
@@ -102,14 +103,13 @@ class Pool:
                 if isinstance(message, PlatformError):
                     worker.error = message
                 else:
-                    self._say(str(message))
+                    kind, text = message
+                    (self._listener.note if kind == NOTE else self._listener.live)(text)
         except (EOFError, OSError):
             worker.messages.close()
 
 
-def work(
-    job: TuneJob, number: int, deadline: float, threads: int, messages: Connection
-) -> None:
+def work(job: TuneJob, number: int, deadline: float, threads: int, messages: Connection) -> None:
     """What a worker process does: trials, until the study has enough.
 
     Args:
@@ -128,8 +128,11 @@ def work(
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
+    listener = Listener(
+        lambda text: messages.send((NOTE, text)), lambda text: messages.send((LIVE, text))
+    )
     try:
-        run_trials(job, number, deadline, messages.send)
+        run_trials(job, number, deadline, listener)
     except PlatformError as err:
         messages.send(err)
         raise SystemExit(1) from None

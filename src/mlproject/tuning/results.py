@@ -1,8 +1,8 @@
 """What a study found, as files.
 
-    best.json         the best trial: hyperparameters, value, epochs, and of which study
-    trials.parquet    every trial that counts: number, state, value, params, seconds, epochs, ...
-    figures/          history, parallel coordinates, importances
+best.json         the best trial: hyperparameters, value, epochs, and of which study
+trials.parquet    every trial that counts: number, state, value, params, seconds, epochs, ...
+figures/          history, parallel coordinates, importances
 """
 
 from __future__ import annotations

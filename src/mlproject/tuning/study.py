@@ -146,7 +146,8 @@ def fail_dead(study: optuna.Study) -> list[int]:
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         process = str(trial.user_attrs.get(PROCESS, ""))
         host, _, rest = process.partition("/")
-        if host != socket.gethostname() or process == _process_name(int(rest.split("/")[0])):
+        number = rest.partition("/")[0]
+        if host != socket.gethostname() or process == _process_name(int(number)):
             continue
         try:
             study.tell(trial.number, state=TrialState.FAIL)

@@ -100,6 +100,13 @@ def as_params(values: Mapping[str, Any]) -> dict[str, Any]:
     return {n: json.dumps(v) if isinstance(v, list) else v for n, v in values.items()}
 
 
+def describe_values(values: Mapping[str, Any]) -> str:
+    """Hyperparameters in a line of progress."""
+    return ", ".join(
+        f"{n} {v:.4g}" if isinstance(v, float) else f"{n} {v}" for n, v in as_params(values).items()
+    )
+
+
 def _status(state: TrialState, error: str) -> str:
     if state == TrialState.COMPLETE:
         return "FINISHED"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
 
 import optuna
 from optuna.trial import TrialState
 
 from mlproject.errors import TrackingError, UserModuleError
-from mlproject.tuning.job import TuneJob
+from mlproject.tuning.job import Listener, TuneJob
 from mlproject.tuning.pool import Pool, Worker
 from mlproject.tuning.space import configured_params, make_suggest
 from mlproject.tuning.storage import open_storage, storage_url, translate_storage_errors
@@ -21,12 +20,12 @@ from mlproject.tuning.worker import every_trial_failed, run_trials, stop_if_hope
 WAIT_S = 2.0
 
 
-def tune(job: TuneJob, say: Callable[[str], None]) -> optuna.Study:
+def tune(job: TuneJob, listener: Listener) -> optuna.Study:
     """Runs the trials that a study lacks.
 
     Args:
         job: The tuning.
-        say: Told a line of progress.
+        listener: Told how it goes.
 
     Returns:
         The study, with at least one complete trial.
@@ -43,10 +42,10 @@ def tune(job: TuneJob, say: Callable[[str], None]) -> optuna.Study:
     with translate_storage_errors(doing, storage_url(job.settings)):
         storage = open_storage(job.settings)
         study = open_study(storage, job.study, job.section, new=job.new)
-        _begin(study, job, say)
+        _begin(study, job, listener)
         runs = TrialRuns(job)
         try:
-            _run(study, job, deadline, say)
+            _run(study, job, deadline, listener)
         finally:
             fail_dead(study)
             with contextlib.suppress(TrackingError):  # the next run makes up for what is left
@@ -57,51 +56,49 @@ def tune(job: TuneJob, say: Callable[[str], None]) -> optuna.Study:
         return study
 
 
-def _begin(study: optuna.Study, job: TuneJob, say: Callable[[str], None]) -> None:
+def _begin(study: optuna.Study, job: TuneJob, listener: Listener) -> None:
     """Takes up what an earlier run left, or queues the configured values as the first trial."""
+    earlier = standing(study)
     lost = fail_dead(study)
-    now = standing(study)
-    if now.trials or now.waiting:
-        again = f", {len(lost)} of them lost with their process and tried again" if lost else ""
-        say(f"going on with {len(now.trials) + len(lost)} trials of an earlier run{again}")
+    if earlier.trials or earlier.waiting:
+        again = f", {len(lost)} of them lost with their process" if lost else ""
+        listener.note(f"going on with an earlier run of {len(earlier.trials)} trials{again}")
         return
     params = configured_params(job.section.space, job.request.hyperparameters)
     if params is not None:
         study.enqueue_trial(params)
 
 
-def _run(study: optuna.Study, job: TuneJob, deadline: float, say: Callable[[str], None]) -> None:
+def _run(study: optuna.Study, job: TuneJob, deadline: float, listener: Listener) -> None:
     if job.section.parallel == 1:
-        run_trials(job, 0, deadline, say)
+        run_trials(job, 0, deadline, listener)
     else:
-        _run_pool(study, job, deadline, say)
+        _run_pool(study, job, deadline, listener)
     while time.time() < deadline:
         now = standing(study)
         if len(now.trials) < job.section.trials:  # one was lost on another machine
-            run_trials(job, 0, deadline, say)
+            run_trials(job, 0, deadline, listener)
         elif now.of(TrialState.RUNNING):
-            say(f"waiting for {len(now.of(TrialState.RUNNING))} trials of other machines")
+            listener.note(f"waiting for {len(now.of(TrialState.RUNNING))} trials of other machines")
             time.sleep(WAIT_S)
             optuna.storages.fail_stale_trials(study)
         else:
             return
 
 
-def _run_pool(
-    study: optuna.Study, job: TuneJob, deadline: float, say: Callable[[str], None]
-) -> None:
+def _run_pool(study: optuna.Study, job: TuneJob, deadline: float, listener: Listener) -> None:
     """Runs the workers; one that dies is replaced if a trial died with it."""
-    pool = Pool(job, deadline, say)
+    pool = Pool(job, deadline, listener)
     with pool.ending():
         for _ in range(min(job.section.parallel, _missing(standing(study), job))):
             pool.start()
         while pool.alive:
             for worker in pool.ended():
-                _take_leave(worker, pool, study, job, say)
+                _take_leave(worker, pool, study, job, listener)
 
 
 def _take_leave(
-    worker: Worker, pool: Pool, study: optuna.Study, job: TuneJob, say: Callable[[str], None]
+    worker: Worker, pool: Pool, study: optuna.Study, job: TuneJob, listener: Listener
 ) -> None:
     """Looks at why a worker ended."""
     code = worker.process.exitcode
@@ -110,7 +107,9 @@ def _take_leave(
     if code == 0:
         return
     lost = fail_dead(study)
-    say(f"a worker ended with code {code}; " + (f"trial {lost[0]} is lost" if lost else "no trial"))
+    listener.note(
+        f"a worker ended with code {code}; " + (f"trial {lost[0]} is lost" if lost else "no trial")
+    )
     now = standing(study)
     stop_if_hopeless(now)
     if lost and _missing(now, job):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mlproject.errors import UserModuleError
-from mlproject.tuning.job import TuneJob
+from mlproject.tuning.job import Listener, TuneJob
 from mlproject.tuning.objective import Objective, Surplus
 from mlproject.tuning.storage import open_storage, storage_url, translate_storage_errors
 from mlproject.tuning.study import (
@@ -25,28 +26,28 @@ from mlproject.tuning.study import (
     standing,
     try_again,
 )
-from mlproject.tuning.trial_run import TrialRuns, as_params
+from mlproject.tuning.trial_run import TrialRuns, describe_values
 
 FIRST_FAILURES = 3  # so many failures before any success, and the rest would fail too
 
 
-def run_trials(job: TuneJob, worker: int, deadline: float, say: Callable[[str], None]) -> None:
+def run_trials(job: TuneJob, worker: int, deadline: float, listener: Listener) -> None:
     """Runs trials until the study has enough, or the time is over.
 
     Args:
         job: The tuning.
         worker: Number of this worker on this machine, from 0.
         deadline: No trial begins after it (`time.time()`).
-        say: Told a line of progress.
+        listener: Told how it goes.
 
     Raises:
         ConfigError: The search space, or the objective, is wrong.
         UserModuleError: The first trials failed, all of them.
         PlatformError: What no trial would escape, such as a full disk.
     """
-    objective = Objective(job, job.load_module(), TrialRuns(job), say)
+    objective = Objective(job, job.load_module(), TrialRuns(job), listener)
     doing, url = "Writing to the tuning study", storage_url(job.settings)
-    with warnings.catch_warnings(), translate_storage_errors(doing, url):
+    with warnings.catch_warnings(), translate_storage_errors(doing, url), quick_collection():
         # Optuna's, of experimental features and of steps that do not meet the upper bound.
         warnings.filterwarnings("ignore", module="optuna")
         study = open_study(open_storage(job.settings), job.study, job.section, new=False)
@@ -56,8 +57,23 @@ def run_trials(job: TuneJob, worker: int, deadline: float, say: Callable[[str], 
             now = standing(study)
             mine = [trial for trial in now.trials if trial.number == number]
             if mine:
-                say(describe(mine[0], now, job))
+                listener.note(describe(mine[0], now, job))
                 stop_if_hopeless(now)
+
+
+@contextmanager
+def quick_collection() -> Iterator[None]:
+    """Keeps the libraries' objects out of the garbage collection after each trial.
+
+    Looking through those of TensorFlow takes half a second, a model's some milliseconds.
+    """
+    import keras  # noqa: F401 - loaded now, its objects stand still too
+
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _run_one(study: optuna.Study, objective: Objective) -> int:
@@ -113,10 +129,7 @@ def describe(trial: FrozenTrial, now: Standing, job: TuneJob) -> str:
     head = f"trial {trial.number} ({len(done)} of {job.section.trials} done): "
     if trial.state == TrialState.FAIL:
         return head + f"failed: {trial.user_attrs.get(ERROR, 'its process ended')}"
-    values: dict[str, Any] = as_params(trial.user_attrs.get(VALUES, trial.params))
-    shown = ", ".join(
-        f"{n} {v:.4g}" if isinstance(v, float) else f"{n} {v}" for n, v in values.items()
-    )
+    shown = describe_values(trial.user_attrs.get(VALUES, trial.params))
     reached = f"{job.section.objective} {trial.value:.4f}" if trial.value is not None else ""
     if trial.state == TrialState.PRUNED:
         return f"{head}pruned after epoch {(trial.last_step or 0) + 1}, {reached}; {shown}"

@@ -9,7 +9,14 @@ from mlproject.webpage.style import BASE
 from mlproject.webpage.text import safe
 
 
-def document(title: str, body: str, style: str = "", script: str = "", body_class: str = "", pictures: bool = False) -> str:
+def document(
+    title: str,
+    body: str,
+    style: str = "",
+    script: str = "",
+    body_class: str = "",
+    pictures: bool = False,
+) -> str:
     """An HTML page.
 
     Its policy lets the browser run the page's own script and nothing else, and load nothing from

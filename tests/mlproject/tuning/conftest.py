@@ -15,7 +15,7 @@ import pytest
 from mlproject.sections import TuningSection
 from mlproject.settings import Settings
 
-CODE = '''
+CODE = """
 import os
 import time
 from pathlib import Path
@@ -37,7 +37,9 @@ def run_fn(fn_args):
     for units in hyperparameters.get("hidden_units", []):
         x = keras.layers.Dense(units, activation="relu")(x)
     model = keras.Model(inputs, keras.layers.Dense(1)(x))
-    model.compile(keras.optimizers.Adam(hyperparameters["learning_rate"]), "mse")
+    # Eager: tracing a graph costs more than these few steps.
+    rate = hyperparameters["learning_rate"]
+    model.compile(keras.optimizers.Adam(rate), "mse", run_eagerly=True)
     model.fit(
         fn_args.data_accessor.tf_dataset("train", 256, shuffle=True),
         validation_data=fn_args.data_accessor.tf_dataset("eval", 256),
@@ -46,7 +48,7 @@ def run_fn(fn_args):
         verbose=0,
     )
     return model
-'''
+"""
 SPACE = {"learning_rate": {"low": 1e-4, "high": 0.3, "log": True}}
 
 

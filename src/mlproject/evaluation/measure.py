@@ -1,0 +1,207 @@
+"""Metrics and differences of every slice, with their intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlproject.errors import UserModuleError
+from mlproject.evaluation.intervals import (
+    ANY,
+    BOUNDS,
+    Resamples,
+    Spread,
+    most_rows,
+    resample,
+    spread_of,
+)
+from mlproject.evaluation.row_weights import RowWeights
+from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, Difference, MetricRow
+from mlproject.metrics.by_task import point_metrics, weighted_metrics
+from mlproject.metrics.custom import CopiedRows, CustomMetrics
+from mlproject.metrics.names import METRICS
+
+if TYPE_CHECKING:
+    from mlproject.evaluation.predictions import Predictions
+    from mlproject.sections import EvaluationSection
+
+CUSTOM_RESAMPLES = 100
+CUSTOM_ROWS = 5_000
+"""A custom metric is called once a resample, a model and a slice: fewer resamples, of fewer rows,
+and a normal interval, which 100 resamples are enough for."""
+
+APART = "candidate - champion"
+Values = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The values of an Evaluation.
+
+    Attributes:
+        rows: Of each slice, model and metric: overall first, then by entry and falling size.
+        differences: Of each slice and metric; empty without a champion.
+    """
+
+    rows: Sequence[MetricRow]
+    differences: Sequence[Difference]
+
+
+@dataclass(frozen=True)
+class MeasureRequest:
+    """How an Evaluation is measured.
+
+    Attributes:
+        task: `binary`, `multiclass` or `regression`.
+        section: `evaluation` of project.yaml.
+        custom: The project's own metrics.
+        note: Told a line for what a custom metric could not judge.
+    """
+
+    task: str
+    section: EvaluationSection
+    custom: CustomMetrics = field(default_factory=CustomMetrics)
+    note: Callable[[str], None] = lambda text: None
+
+
+def measure(predictions: Predictions, models: Sequence[str], request: MeasureRequest) -> Measured:
+    """Measures overall and every slice.
+
+    Args:
+        predictions: The scored rows.
+        models: `candidate`, and `champion` if there is one.
+        request: How.
+
+    Raises:
+        UserModuleError: A custom metric raised or gave no number on `overall`.
+    """
+    import sklearn
+
+    measurer = _Measurer(predictions.labels, {m: predictions.of(m) for m in models}, request)
+    rows: list[MetricRow] = []
+    differences: list[Difference] = []
+    with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
+        for name, members in _slices(predictions, len(measurer.labels)):
+            found = measurer.slice(name, members)
+            rows += found.rows
+            differences += found.differences
+    return Measured(tuple(rows), tuple(differences))
+
+
+def _slices(predictions: Predictions, rows: int) -> Iterator[tuple[str, np.ndarray]]:
+    yield OVERALL, np.arange(rows)
+    yield from predictions.slices()
+
+
+class _Measurer:
+    """Measures one slice after another on the same rows and resamples."""
+
+    def __init__(
+        self, labels: np.ndarray, predictions: Mapping[str, np.ndarray], request: MeasureRequest
+    ) -> None:
+        self.labels = labels
+        self._predictions = predictions
+        self._request = request
+        self._weights = RowWeights(request.section.seed)
+        self._metrics = (*METRICS[request.task], *request.custom.metrics)
+
+    def slice(self, name: str, members: np.ndarray) -> Measured:
+        """A slice's values; None for each where it has fewer rows than wanted."""
+        models = tuple(self._predictions)
+        points: dict[str, Values] = {model: dict.fromkeys(self._metrics) for model in models}
+        spreads: dict[tuple[str, str], Spread] = {}
+        if name == OVERALL or len(members) >= self._request.section.min_slice_examples:
+            points = {model: self._points(name, model, members) for model in models}
+            for resamples in self._resamples(members):
+                spreads |= self._spreads(points, resamples)
+        rows = [
+            MetricRow(name, m, metric, len(members), points[m][metric], *_ends(spreads, m, metric))
+            for m in models
+            for metric in self._metrics
+        ]
+        differences = [
+            Difference(
+                name, metric, len(members), apart(points, metric), *_ends(spreads, APART, metric)
+            )
+            for metric in self._metrics
+            if CHAMPION in models
+        ]
+        return Measured(rows, differences)
+
+    def _points(self, name: str, model: str, members: np.ndarray) -> Values:
+        labels, predictions = self.labels[members], self._predictions[model][members]
+        values = point_metrics(self._request.task, labels, predictions, self._request.section.top_k)
+        for metric in self._request.custom.metrics:
+            try:
+                values[metric] = self._request.custom.value(metric, labels, predictions)
+            except UserModuleError as err:
+                if name == OVERALL:
+                    raise
+                values[metric] = None
+                self._request.note(f"{metric} of the {model} is not judged on {name}: {err}")
+        return values
+
+    def _resamples(self, members: np.ndarray) -> Iterator[Resamples]:
+        """The platform's metrics on resampled rows, then the project's own on fewer."""
+        section, task = self._request.section, self._request.task
+        rows = self._weights.subsample(members, most_rows(self._width))
+        weighted = {
+            model: weighted_metrics(task, self.labels[rows], predictions[rows], section.top_k)
+            for model, predictions in self._predictions.items()
+        }
+        found = resample(weighted, rows, self._weights, section.resamples)
+        yield Resamples(found, math.sqrt(len(rows) / len(members)))
+        if self._request.custom.metrics:
+            rows = self._weights.subsample(members, CUSTOM_ROWS)
+            copies = {
+                model: CopiedRows(self._request.custom, self.labels[rows], predictions[rows])
+                for model, predictions in self._predictions.items()
+            }
+            times = min(CUSTOM_RESAMPLES, section.resamples)
+            found = resample(copies, rows, self._weights, times)
+            yield Resamples(found, math.sqrt(len(rows) / len(members)), few=True)
+
+    @property
+    def _width(self) -> int:
+        """Numbers in one prediction."""
+        candidate = self._predictions[CANDIDATE]
+        return int(candidate.shape[1]) if candidate.ndim > 1 else 1
+
+    def _spreads(
+        self, points: Mapping[str, Values], resamples: Resamples
+    ) -> dict[tuple[str, str], Spread]:
+        """Model, or `APART` for the difference, and metric -> interval."""
+        of = partial(
+            spread_of,
+            confidence=self._request.section.confidence,
+            scale=resamples.scale,
+            few=resamples.few,
+        )
+        spreads = {}
+        for metric in resamples.values[CANDIDATE]:
+            drawn = {model: values[metric] for model, values in resamples.values.items()}
+            for model, each in drawn.items():
+                bounds = BOUNDS.get(metric, ANY)
+                spreads[model, metric] = of(points[model][metric], each, bounds=bounds)
+            if CHAMPION in drawn:
+                each = drawn[CANDIDATE] - drawn[CHAMPION]
+                spreads[APART, metric] = of(apart(points, metric), each)
+        return spreads
+
+
+def apart(points: Mapping[str, Values], metric: str) -> float | None:
+    """Candidate minus champion; None where either could not be judged."""
+    candidate, champion = points[CANDIDATE][metric], points[CHAMPION][metric]
+    return None if candidate is None or champion is None else candidate - champion
+
+
+def _ends(
+    spreads: Mapping[tuple[str, str], Spread], model: str, metric: str
+) -> tuple[float | None, float | None, float | None]:
+    spread = spreads.get((model, metric), Spread())
+    return spread.low, spread.high, spread.standard_error
