@@ -1,7 +1,7 @@
 """The digits project: which digit is it?
 
 Benison calls two functions of this file: `preprocessing_fn` (a tf.Transform graph, analysed over
-the train split and shipped inside the served model) and `run_fn` (the training).
+the train split and shipped inside the served model) and `build_model`; the platform does the rest.
 """
 
 import keras
@@ -29,8 +29,15 @@ def preprocessing_fn(inputs):
     }
 
 
-def _build_model(hyperparameters):
-    """A small convolutional classifier; returns a `keras.Model` giving `[batch, 10] float32`."""
+def build_model(hyperparameters):
+    """A small convolutional classifier, compiled; the platform fits it.
+
+    Args:
+        hyperparameters: Those of project.yaml.
+
+    Returns:
+        A `keras.Model` from `pixels_xf` to a probability for each digit, `[batch, 10] float32`.
+    """
     pixels = keras.Input((SIDE, SIDE, 1), name="pixels_xf")
     hidden = pixels
     for filters in hyperparameters["filters"]:
@@ -39,34 +46,10 @@ def _build_model(hyperparameters):
     hidden = keras.layers.Dense(hyperparameters["hidden_units"], activation="relu")(hidden)
     hidden = keras.layers.Dropout(hyperparameters["dropout"])(hidden)
     digits = keras.layers.Dense(DIGITS, activation="softmax")(hidden)
-    return keras.Model({"pixels_xf": pixels}, digits)
-
-
-def run_fn(fn_args):
-    """Trains the model.
-
-    Args:
-        fn_args: The platform's `FnArgs`.
-
-    Returns:
-        The trained `keras.Model`; the platform exports it with the transform graph inside.
-    """
-    hyperparameters = fn_args.hyperparameters
-    train = fn_args.data_accessor.tf_dataset("train", hyperparameters["batch_size"], shuffle=True)
-    model = _build_model(hyperparameters)
+    model = keras.Model({"pixels_xf": pixels}, digits)
     model.compile(
         optimizer=keras.optimizers.Adam(hyperparameters["learning_rate"]),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
-    )
-    model.fit(
-        train,
-        epochs=hyperparameters["epochs"],
-        steps_per_epoch=fn_args.train_steps,
-        validation_data=fn_args.data_accessor.tf_dataset("eval", 1024),
-        validation_steps=fn_args.eval_steps,
-        callbacks=fn_args.callbacks,
-        shuffle=False,  # the dataset shuffles
-        verbose=0,
     )
     return model

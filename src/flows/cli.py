@@ -16,7 +16,14 @@ import traceback
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from flows import data_command, examples_command, explain_command, schema_command
+from flows import (
+    data_command,
+    examples_command,
+    explain_command,
+    schema_command,
+    tensorboard_command,
+    tune_command,
+)
 from mlproject.errors import PlatformError
 
 BROKEN_PIPE, INTERRUPTED = 1, 130
@@ -108,6 +115,9 @@ def build_parser() -> argparse.ArgumentParser:
     step.set_defaults(run="flows.train_command:step")
     step.add_argument("step", metavar="STEP", help="ingest, statistics, schema, validate, ...")
     _add_run_options(step)
+
+    tune_command.add_parser(commands)
+    tensorboard_command.add_parser(commands)
 
     serve = commands.add_parser(
         "serve", help="serve a registered model over TensorFlow Serving's REST and gRPC APIs"

@@ -43,6 +43,8 @@ SMALL = {
     },
     "evaluation": {
         "slices": ["payment_type"],
+        "buckets": {},
+        "cases": None,
         "value_thresholds": {"auc": {"min": 0.75}},
         "change_thresholds": {"auc": {"max_loss": 0.1}},
     },

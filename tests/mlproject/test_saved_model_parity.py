@@ -20,7 +20,7 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from mlproject.errors import UserModuleError
+from mlproject.errors import ServingError, UserModuleError
 from mlproject.examples.reader import read_batches
 from mlproject.raw_inputs import raw_arrays
 from mlproject.saved_model import (
@@ -371,3 +371,31 @@ def test_a_model_that_gives_whole_numbers_is_refused(
             model, graph, taxi_schema, "big_tipper", tmp_path / "model", TAXI / "taxi.py"
         )
     assert caught.value.received == "an output of type int32"
+
+
+def test_transformed_features_of_any_name_are_served(tmp_path: Path, write_split: Write) -> None:
+    """TensorFlow would refuse them as inputs, so they are none."""
+    schema = """
+    feature { name: "x" type: FLOAT presence { min_fraction: 1 } shape { dim { size: 1 } } }
+    """
+    code = """
+def preprocessing_fn(inputs):
+    return {"x %": inputs["x"], "x +": inputs["x"] * 2.0, "y": inputs["x"][:, 0]}
+"""
+
+    def build(columns: Mapping[str, np.ndarray]) -> Any:
+        inputs = {name: keras.Input((1,), name=name) for name in ("x %", "x +")}
+        model = keras.Model(inputs, keras.layers.Dense(1)(keras.ops.add(*inputs.values())))
+        model.compile("adam", "mean_squared_error")
+        return model
+
+    rows = {"x": pa.array([1.0, 2.0, 4.0])}
+    case = exported(tmp_path, write_split, schema, code, rows, build, ())
+    with open_signature(case.model_dir) as predict:
+        served = predict({"x": np.array([1.0, 2.0, 4.0], "float32")})[OUTPUT]
+    np.testing.assert_allclose(served, case.trained(), atol=TOLERANCE)
+    with (
+        pytest.raises(ServingError, match="no signature 'predict_transformed'"),
+        open_signature(case.model_dir, PREDICT_TRANSFORMED),
+    ):
+        pass

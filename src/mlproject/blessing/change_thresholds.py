@@ -13,6 +13,8 @@ from mlproject.blessing.values import Check
 from mlproject.metrics import HIGHER_IS_BETTER, Difference
 from mlproject.sections import ChangeThreshold, EvaluationSection
 
+ROUNDING = 1e-12  # 0.9 - 0.897 is 0.003 and a little more in floating point
+
 
 def change_checks(metric: str, threshold: ChangeThreshold, measured: Measured) -> Iterator[Check]:
     """One check for each slice that a change threshold holds; there is a champion."""
@@ -69,7 +71,7 @@ def _check(
     loss = gap.negative if higher else gap
     allowed = loss_allowed(threshold, values[1])
     judge = judge_of(threshold.judge, slice_.name)
-    result = stands(loss, allowed, judge)
+    result = stands(loss, allowed + ROUNDING, judge)
     if result is None:
         return no_interval(metric, slice_.name, judge)
     passed, standing = result

@@ -8,13 +8,13 @@ Three judges:
 
 The slices that one threshold names by `COLUMN=*` are a family of tests: at 95 %, one slice in
 twenty would be found beyond its bound by chance alone. Their intervals are widened by Bonferroni's
-correction (C. E. Bonferroni 1936; O. J. Dunn, "Multiple comparisons among means", JASA 56, 1961):
+correction (O. J. Dunn, "Multiple comparisons among means", JASA 56, 1961, after C. E. Bonferroni):
 with m slices judged and a confidence of 1 - a, each interval is
 
     value +- z(1 - a / (2 m)) * standard error
 
 with z the quantile of the normal distribution and the standard error of the bootstrap (B. Efron,
-"Nonparametric standard errors and confidence intervals", Canadian Journal of Statistics 9, 1981).
+"Nonparametric estimates of standard error", Biometrika 68, 1981).
 So the chance that one or more of the m slices is found beyond a bound that it keeps is at most a,
 whatever the dependence between the slices.
 """
@@ -28,7 +28,6 @@ from typing import Literal
 from mlproject.blessing.numbers import finite, number
 from mlproject.sections.evaluation import Judge
 
-ROUNDING = 1e-12  # 0.9 - 0.897 is 0.003 and a little more in floating point
 Standing = Literal["within", "in doubt", "beyond"]
 
 
@@ -103,13 +102,12 @@ def stands(estimate: Estimate, most: float, judge: Judge) -> tuple[bool, Standin
         Whether it passes, and how the value stands to the bound: `in doubt` where its interval
         holds the bound. None where the judge needs an interval and there is none.
     """
-    limit = most + ROUNDING
     if judge == "point":
-        return (True, "within") if estimate.value <= limit else (False, "beyond")
+        return (True, "within") if estimate.value <= most else (False, "beyond")
     if not estimate.has_interval or estimate.low is None or estimate.high is None:
         return None
-    if estimate.high <= limit:
+    if estimate.high <= most:
         return True, "within"
-    if estimate.low > limit:
+    if estimate.low > most:
         return False, "beyond"
     return judge == "significant", "in doubt"

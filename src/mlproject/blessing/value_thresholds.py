@@ -48,7 +48,8 @@ def no_interval(metric: str, name: str, judge: Judge) -> Check:
     """The check of a value whose uncertainty is not known, by a judge that needs it."""
     reason = (
         f"{where(metric, name)} could not be judged: it has no confidence interval, which "
-        f"`judge: {judge}` needs"
+        f"`judge: {judge}` needs (has the slice hardly any row of one class? name the slices that "
+        "are to be held, or choose another metric)"
     )
     return Check("thresholds", "unjudged", reason)
 

@@ -119,7 +119,7 @@ def require_signatures(saved_model_dir: Path) -> None:
                 received=", ".join(signature_names(saved_model_dir)) or "none at all",
                 expected=f"a model with {TRANSFORM_FEATURES} and {PREDICT_TRANSFORMED}",
                 next_step="return the keras.Model from run_fn, so that the platform exports it, "
-                "and train again: `benison train PROJECT`",
+                "give preprocessing_fn's outputs names of letters, digits and _, and train again",
             )
 
 

@@ -20,6 +20,8 @@ Of the Evaluation:
     confusion.py   which classes are taken for which
     regression.py  predictions against the truth, residuals, sizes of error
     agreement.py   candidate against champion, row by row
+    importance.py  what the metric loses where a feature is shuffled
+    attribution.py what each feature adds to one prediction
     density.py     rows counted in cells
     rows.py        rows a chunk at a time, and samples of them
 Shared:

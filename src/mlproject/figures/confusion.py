@@ -145,7 +145,9 @@ def _draw_matrix(axes: Axes, counts: NDArray[np.int64]) -> None:
 
 def _percent(share: float) -> str:
     """With one decimal, so that a column of them is read at a glance."""
-    return "<0.1%" if share < 0.0005 else f"{100 * share:.1f}%"
+    if share < 0.0005:
+        return "<0.1%"
+    return ">99.9%" if 0.9995 <= share < 1 else f"{100 * share:.1f}%"
 
 
 def _short(count: int) -> str:

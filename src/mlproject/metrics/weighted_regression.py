@@ -47,20 +47,32 @@ class WeightedRegression:
             "mae": absolute / rows,
             "rmse": np.sqrt(squared / rows),
             "r2": 1 - squared / spread,
-            **{name: self._quantiles(counts, q) for name, q in ERROR_QUANTILES.items()},
+            **self._quantiles(counts),
         }
 
-    def _quantiles(self, counts: np.ndarray, share: float) -> np.ndarray:
-        """Quantiles of the weighted errors, interpolated as `numpy.quantile` does."""
-        total = counts[:, -1]
-        place = share * np.maximum(total - 1, 0)
-        lower = np.floor(place)
-        below = self._errors[self._at(counts, lower)]
-        above = self._errors[self._at(counts, np.minimum(lower + 1, total - 1))]
-        values = below + (place - lower) * (above - below)
-        return np.where(total > 0, values, np.nan)
+    def _quantiles(self, counts: np.ndarray) -> dict[str, np.ndarray]:
+        """Quantiles of the weighted errors, interpolated as `numpy.quantile` does.
 
-    def _at(self, counts: np.ndarray, rank: np.ndarray) -> np.ndarray:
-        """Row (by rising error) that holds a rank, from 0, of each weighting."""
-        found = (counts <= rank[:, None]).sum(axis=1)
-        return np.minimum(found, counts.shape[1] - 1)
+        Args:
+            counts: `[resamples, rows]` cumulative weights, by rising error.
+        """
+        total = counts[:, -1].astype(np.int64)
+        # Each weighting's counts above all of the one before: one sorted array to search.
+        starts = np.arange(len(counts)) * (total.max(initial=0) + 1)
+        ranks = (counts + starts[:, None]).ravel()
+        places = np.arange(len(counts)) * counts.shape[1]
+
+        def error_at(rank: np.ndarray) -> np.ndarray:
+            found = np.searchsorted(ranks, rank + starts, side="right") - places
+            at: np.ndarray = self._errors[np.clip(found, 0, counts.shape[1] - 1)]
+            return at
+
+        quantiles = {}
+        for name, share in ERROR_QUANTILES.items():
+            place = share * np.maximum(total - 1, 0)
+            lower = np.floor(place).astype(np.int64)
+            below = error_at(lower)
+            above = error_at(np.minimum(lower + 1, np.maximum(total - 1, 0)))
+            values = below + (place - lower) * (above - below)
+            quantiles[name] = np.where(total > 0, values, np.nan)
+        return quantiles

@@ -11,13 +11,7 @@ from typing import Any
 from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, Difference, MetricRow
 from mlproject.report.about import About
 from mlproject.report.card_blocks import Block, Bullets, CardPart, Facts, Grid, Text
-from mlproject.report.judgement import (
-    difference_text,
-    interval_text,
-    main_metric,
-    mark_of,
-    metric_text,
-)
+from mlproject.report.judgement import main_metric, mark_of, value_and_interval
 from mlproject.report.stated import stated_data, stated_model
 from mlproject.sections.model_card import ModelCardSection
 
@@ -201,15 +195,13 @@ def _sizes(rows: Iterable[MetricRow]) -> dict[str, int]:
 
 
 def _value(row: MetricRow | None) -> str:
-    text = metric_text(row.value) if row else ""
-    if row is None or not text:
-        return UNJUDGED
-    return f"{text} {interval_text(row.low, row.high)}".rstrip()
+    text, ends = value_and_interval(row.value, row.low, row.high) if row else ("", "")
+    return f"{text} {ends}".rstrip() if text else UNJUDGED
 
 
 def _gap(difference: Difference | None, better: bool | None) -> str:
-    text = difference_text(difference.value) if difference else ""
-    if difference is None or not text:
+    if difference is None:
         return UNJUDGED
-    ends = interval_text(difference.low, difference.high, signed=True)
-    return f"{text} {ends}".rstrip() + f" ({mark_of(difference, better)})"
+    numbers = difference.value, difference.low, difference.high
+    text, ends = value_and_interval(*numbers, signed=True)
+    return f"{text} {ends}".rstrip() + f" ({mark_of(difference, better)})" if text else UNJUDGED

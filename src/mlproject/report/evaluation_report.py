@@ -11,7 +11,7 @@ from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL
 from mlproject.report.captions import by_slice, caption_of
 from mlproject.report.content import EvaluationReport
 from mlproject.report.evidence import cases_part, importance_part, infra_part, thresholds_part
-from mlproject.report.judgement import difference_text, main_metric, metric_text
+from mlproject.report.judgement import main_metric, metric_text, value_and_interval
 from mlproject.report.slice_table import difference_cells, slice_table, value_cell
 from mlproject.report.stated import stated_data, stated_model
 from mlproject.report.style import SCRIPT, STYLE
@@ -111,7 +111,7 @@ def _tiles(report: EvaluationReport, metric: str) -> str:
         tiles.append(
             (f"{metric} of the champion", metric_text(champion.value) or "could not judge")
         )
-        said = difference_text(found.value if found else None)
+        said, _ = value_and_interval(found.value if found else None, None, None, signed=True)
         tiles.append(("difference", said or "could not judge"))
     tiles += [
         ("eval rows", count(max((row.examples for row in report.rows), default=0))),

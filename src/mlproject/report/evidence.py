@@ -9,7 +9,7 @@ from typing import Any
 from mlproject.cases.values import CaseResult
 from mlproject.explanation.importance import Importance
 from mlproject.metrics import OVERALL
-from mlproject.report.judgement import difference_text, interval_text
+from mlproject.report.judgement import value_and_interval
 from mlproject.sections import ChangeThreshold, EvaluationSection, ValueThreshold
 from mlproject.webpage.text import number, safe
 
@@ -65,8 +65,8 @@ def importance_part(importance: Sequence[Importance]) -> str:
             width = 100 * abs(found.drop) / longest if longest else 0
             look = "side0" if found.drop >= 0 else "loss"
             bar = f'<i class="{look}" style="width:{width:.2f}%"></i>'
-            ends = interval_text(found.low, found.high, signed=True)
-            said = f'{difference_text(found.drop)}<span class="soft"> {ends}</span>'
+            text, ends = value_and_interval(found.drop, found.low, found.high, signed=True)
+            said = f'{text}<span class="soft"> {ends}</span>'
         lines.append(f"<tr><th>{safe(found.feature)}</th><td>{bar}</td><td>{said}</td></tr>")
     more = len(ranked) - MAX_FEATURES
     rest = f'<p class="soft">and {more:,} features that matter less</p>' if more > 0 else ""

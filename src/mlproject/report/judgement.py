@@ -40,23 +40,39 @@ def main_metric(task: str, rows: Iterable[MetricRow]) -> str:
 
 
 def metric_text(value: float | None) -> str:
-    """A metric's value with as many decimals as tell models apart; empty where there is none."""
+    """A metric's value by itself; empty where there is none."""
+    return value_and_interval(value, None, None)[0]
+
+
+def value_and_interval(
+    value: float | None, low: float | None, high: float | None, signed: bool = False
+) -> tuple[str, str]:
+    """A value and its confidence interval, with as many decimals as tell models apart.
+
+    Args:
+        value: The value.
+        low: Lower end of its interval.
+        high: Upper end.
+        signed: Put a plus before what is above 0.
+
+    Returns:
+        `0.912` and `[0.901, 0.923]`, all with the same decimals; empty where there is none.
+    """
     if value is None or not math.isfinite(value):
-        return ""
-    size = abs(value)
-    if 0 < size < 1e-3:
-        return f"{value:.2g}"
-    return f"{value:,.{4 if size < 10 else 2 if size < 1000 else 0}f}"
+        return "", ""
+    if low is None or high is None or not math.isfinite(low + high):
+        return _text(value, _decimals(abs(value)), signed), ""
+    digits = _decimals(max(abs(value), abs(low), abs(high)))
+    low_text, high_text = _text(low, digits, signed), _text(high, digits, signed)
+    return _text(value, digits, signed), f"[{low_text}, {high_text}]"
 
 
-def difference_text(value: float | None) -> str:
-    """As `metric_text`, with its sign."""
-    text = metric_text(value)
-    return f"+{text}" if value is not None and value > 0 and text else text
+def _text(value: float, decimals: int, signed: bool) -> str:
+    return f"{value:{'+' if signed and value else ''},.{decimals}f}"
 
 
-def interval_text(low: float | None, high: float | None, signed: bool = False) -> str:
-    """A confidence interval: `[0.901, 0.923]`; empty where there is none."""
-    text = difference_text if signed else metric_text
-    ends = [text(low), text(high)]
-    return f"[{ends[0]}, {ends[1]}]" if all(ends) else ""
+def _decimals(scale: float) -> int:
+    """Four up to 10, fewer above; below a thousandth, as many as show two digits."""
+    if scale >= 1e-3 or scale == 0:
+        return 4 if scale < 10 else 2 if scale < 1000 else 0
+    return min(12, 1 - math.floor(math.log10(scale)))

@@ -9,13 +9,7 @@ from typing import Any
 
 from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, Difference, MetricRow
 from mlproject.report.content import EvaluationReport
-from mlproject.report.judgement import (
-    Mark,
-    difference_text,
-    interval_text,
-    mark_of,
-    metric_text,
-)
+from mlproject.report.judgement import Mark, mark_of, value_and_interval
 from mlproject.webpage.text import count, plain, safe
 
 WITHOUT_SCRIPT = 100  # slices that a browser without scripts, and a printer before it, sees
@@ -72,20 +66,22 @@ def value_cell(row: MetricRow | None) -> str:
     """A value with its interval as a table's cell."""
     if row is None:
         return "<td></td>"
-    text = metric_text(row.value)
+    text, ends = value_and_interval(row.value, row.low, row.high)
     if not text:
         return '<td><span class="none">could not judge</span></td>'
-    return f'<td>{text}<span class="soft"> {interval_text(row.low, row.high)}</span></td>'
+    return f'<td>{text}<span class="soft"> {ends}</span></td>'
 
 
 def difference_cells(difference: Difference | None, higher_is_better: bool | None) -> str:
     """A difference with its interval, and its mark, as two cells of a table."""
-    value = difference.value if difference else None
-    ends = interval_text(difference.low, difference.high, signed=True) if difference else ""
-    text = difference_text(value)
+    text = ends = ""
+    if difference is not None:
+        text, ends = value_and_interval(
+            difference.value, difference.low, difference.high, signed=True
+        )
     mark = mark_of(difference, higher_is_better)
     return (
-        f'<td>{text}<span class="soft"> {ends if text else ""}</span></td>'
+        f'<td>{text}<span class="soft"> {ends}</span></td>'
         f'<td><span class="chip {CHIPS[mark]}">{mark}</span></td>'
     )
 

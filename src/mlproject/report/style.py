@@ -21,7 +21,7 @@ STYLE = """
 #more{font:inherit;color:inherit;background:var(--card);border:1px solid var(--line);
 border-radius:6px;padding:5px 12px;cursor:pointer}
 .drops{table-layout:fixed}
-.drops td:last-child{width:210px}
+.drops td:last-child{width:250px}
 .drops .loss{background:var(--b)}
 .figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(520px,100%),1fr));gap:14px;
 align-items:start}
@@ -30,7 +30,7 @@ min-width:0}
 figure.wide{grid-column:1/-1}
 figure img{display:block;max-width:100%;height:auto;margin:0 auto}
 figcaption{color:#5c6675;font-size:12.5px;padding:8px 4px 2px}
-@media(max-width:520px){.slices td{padding-left:10px}.slices tbody th{min-width:112px}
+@media(max-width:520px){.slices td{padding-left:10px}.slices tbody th{min-width:140px}
 .slices th:first-child{position:sticky;left:0;background:var(--card);padding-right:6px}
 .drops td:last-child{width:96px}}
 @media print{figure,.box{break-inside:avoid}.scroll.box{break-inside:auto;overflow:visible}
@@ -56,11 +56,10 @@ function mark(slice){
   if(low<=0&&high>=0)return 'not clear';
   return (low>0)===better?'better':'worse';
 }
-function text(value,sign){
-  if(value===null)return '';
-  const size=Math.abs(value),digits=size<10?4:size<1000?2:0;
-  const said=size>0&&size<1e-3?String(Number(value.toPrecision(2)))
-    :value.toLocaleString('en',{minimumFractionDigits:digits,maximumFractionDigits:digits});
+function text(value,sign,scale){
+  const small=Math.min(12,1-Math.floor(Math.log10(scale)));
+  const digits=scale<1e-3&&scale>0?small:scale<10?4:scale<1000?2:0;
+  const said=value.toLocaleString('en',{minimumFractionDigits:digits,maximumFractionDigits:digits});
   return sign&&value>0?'+'+said:said;
 }
 function add(parent,tag,content,name){
@@ -76,8 +75,10 @@ function value(row,series,slice,sign){
     if(!sign)add(cell,'span','could not judge','none');
     return;
   }
-  cell.append(text(main,sign));
-  if(low!==null&&high!==null)add(cell,'span',` [${text(low,sign)}, ${text(high,sign)}]`,'soft');
+  const ends=low!==null&&high!==null;
+  const scale=Math.max(...(ends?[main,low,high]:[main]).map(Math.abs));
+  cell.append(text(main,sign,scale));
+  if(ends)add(cell,'span',` [${text(low,sign,scale)}, ${text(high,sign,scale)}]`,'soft');
 }
 function line(slice){
   const row=document.createElement('tr');

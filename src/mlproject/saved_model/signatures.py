@@ -8,13 +8,17 @@
     predict_transformed   one tensor for each transformed feature that the model takes ->
                           `predictions`; differentiable where `tf.saved_model.load` loads it
 
+TensorFlow takes no other names of inputs than `[A-Za-z][A-Za-z0-9_]*`; where a transformed feature
+has another, there is no `predict_transformed`.
+
 `predictions` are `[batch, 1] float32`, or `[batch, classes] float32` of a model of several classes.
 The model is traced once: the other signatures call `predict_transformed`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,13 +94,15 @@ def trace_signatures(
         outputs = graph.apply(tf.io.parse_example(examples, judged))
         return {**predict(outputs), LABELS: outputs[label]}
 
-    return {
-        PREDICT_TRANSFORMED: predict_transformed.get_concrete_function(),
+    signatures = {
         SIGNATURE: serving_default.get_concrete_function(),
         SERVE_EXAMPLES: serve_examples.get_concrete_function(),
         TRANSFORM_FEATURES: transform,
         EVAL_EXAMPLES: eval_examples.get_concrete_function(),
     }
+    if _can_be_inputs(taken):
+        signatures[PREDICT_TRANSFORMED] = predict_transformed.get_concrete_function()
+    return signatures
 
 
 def _judged(graph: TransformGraph, served: Mapping[str, Any], label: str) -> dict[str, Any]:
@@ -126,8 +132,12 @@ def _taken(model: Any, transformed: Mapping[str, Any], module_path: Path) -> dic
     for name in names:
         spec = transformed[name]
         shape = [None, *spec.shape[1:]] if spec.shape.rank else None
-        specs[name] = tf.TensorSpec(shape, spec.dtype, name=name)
+        specs[name] = tf.TensorSpec(shape, spec.dtype, name if _can_be_inputs(names) else None)
     return specs
+
+
+def _can_be_inputs(names: Iterable[str]) -> bool:
+    return all(re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) for name in names)
 
 
 def _input_names(model: Any) -> list[str] | None:

@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlproject.errors import RegistryError
+from mlproject.errors import ConfigError, RegistryError
 from mlproject.execution import StepContext
 from mlproject.progress import Event, emit
 from mlproject.record import Record, figures_folder
@@ -18,32 +18,32 @@ from mlproject.schema import SCHEMA_FILE, read_schema
 from mlproject.steps.planned import hyperparameters_of, load_planned_module
 from mlproject.tracking import TAG
 
+if TYPE_CHECKING:
+    from mlproject.training import TrainRequest
+
 WARMUP_SPLIT = "Split-eval"
 
 
 def run_train(ctx: StepContext) -> Mapping[str, Any]:
     """Transformed rows to a SavedModel."""
     from mlproject.figures import learning_curves
-    from mlproject.training import INPUTS_FILE, MODEL_FOLDER, TrainRequest, train_model
+    from mlproject.training import INPUTS_FILE, MODEL_FOLDER, is_chief, train_model
     from mlproject.warmup import write_warmup_requests
 
     config = ctx.project.config
     section = config.training
-    schema_file = ctx.inputs["schema"].path / SCHEMA_FILE
-    hyperparameters = hyperparameters_of(ctx)
-    with _base_model(ctx) as base_model:
-        request = TrainRequest.from_section(
-            section,
-            ctx.inputs["transform"].path,
-            schema_file,
-            hyperparameters=hyperparameters,
-            state_dir=ctx.state_dir,
-            base_model=base_model,
+    if not is_chief(section.distribute):
+        raise ConfigError(
+            "This process cannot run the step 'train'",
+            received="a TF_CONFIG whose task is not the chief",
+            expected="the chief, or the first worker: it alone writes the artifact",
+            next_step="`benison train-worker PROJECT` with this TF_CONFIG trains along",
         )
+    with train_request(ctx) as request:
         history = train_model(
             request,
             load_planned_module(ctx, ctx.plan.train_function),
-            read_schema(schema_file),
+            read_schema(request.schema_file),
             ctx.out_dir,
             ctx.note,
             on_progress=lambda text: emit(Event("live", ctx.step.name, text=text)),
@@ -54,17 +54,40 @@ def run_train(ctx: StepContext) -> Mapping[str, Any]:
     asked = write_warmup_requests(
         ctx.out_dir / MODEL_FOLDER, config.name, ctx.inputs["ingest"].path / WARMUP_SPLIT
     )
-    params = section.model_dump(
-        mode="json", exclude={"hyperparameters", "custom_config", "checkpoint_steps"}
-    )
+    params = section.model_dump(mode="json", exclude={"hyperparameters", "custom_config"})
     Record(
-        params={**params, **hyperparameters, "warmup_requests": asked},
+        params={**params, **request.hyperparameters, "warmup_requests": asked},
         curves=history,
         tags={f"{TAG}module_digest": ctx.plan.module_digest},
     ).write(ctx.out_dir)
     inputs = json.loads((ctx.out_dir / INPUTS_FILE).read_text(encoding="utf-8"))
     last = {name: values[-1] for name, values in history.items()}
     return {"epochs": len(history.get("loss", [])), "last": last, "inputs": inputs}
+
+
+def train_along(ctx: StepContext) -> None:
+    """Trains as a worker that is not the chief; writes nothing that is kept."""
+    from mlproject.training import train_model
+
+    with train_request(ctx) as request:
+        module = load_planned_module(ctx, ctx.plan.train_function)
+        train_model(request, module, read_schema(request.schema_file), ctx.out_dir)
+
+
+@contextmanager
+def train_request(ctx: StepContext) -> Iterator[TrainRequest]:
+    """What this step is to train from, with the champion's model fetched for a warm start."""
+    from mlproject.training import TrainRequest
+
+    with _base_model(ctx) as base_model:
+        yield TrainRequest.from_section(
+            ctx.project.config.training,
+            ctx.inputs["transform"].path,
+            ctx.inputs["schema"].path / SCHEMA_FILE,
+            hyperparameters=hyperparameters_of(ctx),
+            state_dir=ctx.state_dir,
+            base_model=base_model,
+        )
 
 
 @contextmanager

@@ -37,7 +37,8 @@ def draw_figures(study: optuna.Study, objective: str, folder: Path) -> list[str]
     shown = _copy(study, counted)
     complete = [trial for trial in counted if trial.state == TrialState.COMPLETE]
     notes = []
-    with warnings.catch_warnings():
+    # Optuna sets a style of its own for good, which later figures are not to have.
+    with warnings.catch_warnings(), matplotlib.rc_context():
         warnings.simplefilter("ignore")  # experimental; a range of one value; tight layout
         _save(drawn.plot_optimization_history(shown, target_name=objective), "history", folder)
         names = sorted({name for trial in complete for name in trial.params})

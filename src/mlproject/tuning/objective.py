@@ -161,7 +161,8 @@ class Objective:
                         raise NoObjective(" ".join(metrics))
                     return
                 trial.report(metrics[objective], epoch)
-                if trial.should_prune():
+                last = epoch + 1 >= int((self.params or {}).get("epochs") or 0)
+                if not last and trial.should_prune():
                     raise Pruned(f"{objective} {metrics[objective]:.4f} at epoch {epoch + 1}")
 
         return Watch()

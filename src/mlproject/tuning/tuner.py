@@ -15,7 +15,7 @@ from mlproject.tuning.space import configured_params, make_suggest
 from mlproject.tuning.storage import open_storage, storage_url, translate_storage_errors
 from mlproject.tuning.study import Standing, fail_dead, open_study, standing
 from mlproject.tuning.trial_run import TrialRuns
-from mlproject.tuning.worker import every_trial_failed, run_trials, stop_if_hopeless
+from mlproject.tuning.worker import every_trial_failed, has_time, run_trials, stop_if_hopeless
 
 WAIT_S = 2.0
 
@@ -74,7 +74,7 @@ def _run(study: optuna.Study, job: TuneJob, deadline: float, listener: Listener)
         run_trials(job, 0, deadline, listener)
     else:
         _run_pool(study, job, deadline, listener)
-    while time.time() < deadline:
+    while has_time(study, deadline):
         now = standing(study)
         if len(now.trials) < job.section.trials:  # one was lost on another machine
             run_trials(job, 0, deadline, listener)

@@ -51,7 +51,7 @@ def run_trials(job: TuneJob, worker: int, deadline: float, listener: Listener) -
         # Optuna's, of experimental features and of steps that do not meet the upper bound.
         warnings.filterwarnings("ignore", module="optuna")
         study = open_study(open_storage(job.settings), job.study, job.section, new=False)
-        while time.time() < deadline and len(standing(study).trials) < job.section.trials:
+        while has_time(study, deadline) and len(standing(study).trials) < job.section.trials:
             study.sampler = make_sampler(job.section, (worker, len(study.get_trials(False))))
             number = _run_one(study, objective)
             now = standing(study)
@@ -59,6 +59,11 @@ def run_trials(job: TuneJob, worker: int, deadline: float, listener: Listener) -
             if mine:
                 listener.note(describe(mine[0], now, job))
                 stop_if_hopeless(now)
+
+
+def has_time(study: optuna.Study, deadline: float) -> bool:
+    """True before the deadline, and for a first trial after it: imports may take all the time."""
+    return time.time() < deadline or not standing(study).trials
 
 
 @contextmanager

@@ -1,0 +1,64 @@
+"""The command `benison tune`: its options. What it does is in `flows/tuning.py`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add_parser(commands: Any) -> None:
+    """Adds `tune`.
+
+    Args:
+        commands: The subparsers of `benison`.
+    """
+    tune = commands.add_parser(
+        "tune",
+        help="look for hyperparameters",
+        description="Trains with values of project.yaml's tuning.space, or of the module's "
+        "tuner_fn, and keeps the best for `benison train`. A study that was broken off goes on "
+        "with the trials it has; more --trials continue it.",
+    )
+    tune.add_argument("project", help="the project's folder")
+    tune.add_argument("--trials", type=_positive, metavar="N", help="instead of tuning.trials")
+    tune.add_argument(
+        "--parallel", type=_positive, metavar="N", help="worker processes on this machine"
+    )
+    tune.add_argument(
+        "--timeout-s", type=_seconds, metavar="S", help="seconds after which no trial begins"
+    )
+    tune.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="where the rows are, instead of what project.yaml says; SPLIT=PATH for each split",
+    )
+    tune.add_argument("--span", default="", help="the newest span to take")
+    tune.add_argument(
+        "--force",
+        nargs="?",
+        const=True,
+        default=False,
+        type=lambda text: text.lower() in ("true", "1", "yes"),
+        metavar="BOOL",
+        help="begin a new study",
+    )
+    tune.add_argument("--verbose", action="store_true", help="show the libraries' logs")
+    tune.set_defaults(run="flows.tuning:tune")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, received '{text}'")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, received '{text}'")
+    return value

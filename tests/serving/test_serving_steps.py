@@ -1,0 +1,77 @@
+"""The steps that serve: what is asked where project.yaml names no sample."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mlproject.artifacts import Artifact
+from mlproject.sections import InfraSection
+from mlproject.warmup import write_warmup_requests
+from serving.export import export_version
+from serving.steps import run_infra_validate, run_serve
+
+
+@pytest.fixture
+def warm_model(saved_models: dict[str, Path], tmp_path: Path) -> Path:
+    """The train artifact of a model with a list of a fixed length, with warm-up requests."""
+    model = export_version(saved_models["keras"], tmp_path / "train", 1).rename(
+        tmp_path / "train" / "saved_model"
+    )
+    split = tmp_path / "Split-eval"
+    split.mkdir()
+    rows = pa.array([[1.0, 2.0, 3.0], [0.5, 0.0, -1.0]], pa.list_(pa.float64()))
+    pq.write_table(pa.table({"keras_tensor": rows}), split / "examples-00000.parquet")
+    assert write_warmup_requests(model, "listed", split) == 2
+    return tmp_path / "train"
+
+
+def context(
+    tmp_path: Path, inputs: dict[str, Artifact], notes: list[str], **evaluation: Any
+) -> Any:
+    config = SimpleNamespace(
+        name="listed",
+        serving=SimpleNamespace(sample={}),
+        infra_validation=InfraSection(server="local", requests=5),
+        evaluation=SimpleNamespace(cases=None, **evaluation),
+        training=SimpleNamespace(task="regression"),
+    )
+    out = tmp_path / "out"
+    out.mkdir()
+    project = SimpleNamespace(config=config, folder=tmp_path)
+    return SimpleNamespace(project=project, inputs=inputs, out_dir=out, note=notes.append)
+
+
+def test_without_a_sample_the_served_model_is_asked_its_first_warm_up_request(
+    warm_model: Path, tmp_path: Path
+) -> None:
+    exported = export_version(warm_model / "saved_model", tmp_path / "served" / "listed", 4)
+    value = {"name": "listed", "version": 4, "path": str(exported)}
+    notes: list[str] = []
+    served = run_serve(context(tmp_path, {"export": Artifact("export", "f", "", value)}, notes))
+    assert len(served["prediction"]) == 1
+    assert isinstance(served["prediction"][0], float)
+    written = json.loads((tmp_path / "out" / "figures" / "prediction.json").read_text())
+    assert written["prediction"] == served["prediction"]
+
+
+def test_the_trial_leaves_its_verdict_measurements_and_text(
+    warm_model: Path, tmp_path: Path
+) -> None:
+    train = Artifact("train", "f", str(warm_model), {})
+    notes: list[str] = []
+    value = run_infra_validate(context(tmp_path, {"train": train}, notes))
+    assert value["verdict"] == "INFRA_BLESSED", value
+    out = tmp_path / "out"
+    assert json.loads((out / "infra.json").read_text()) == value
+    assert "2 requests over REST and gRPC" in (out / "figures/infra_validation.md").read_text()
+    record = json.loads((out / "record.json").read_text())
+    assert record["metrics"] == value["measurements"]
+    assert record["tags"]["benison.infra"] == "INFRA_BLESSED"
+    assert record["params"]["server"] == "local"
