@@ -1,4 +1,4 @@
-"""Does training wait for its rows? Step time of one Keras model fed in four ways.
+"""Does training wait for its rows? Step time of one Keras model fed in five ways.
 
     python benchmarks/training_input.py                    # 400,000 rows, batches of 256
     python benchmarks/training_input.py --rows 1000000 --batch-size 512
@@ -6,6 +6,7 @@
 The rows are taxi-like: 17 features (7 float32, 10 int64) and a label. The model is that of
 examples/taxi, without its wide part. The ways:
 
+    one batch   the same batch again and again: what the model alone takes
     memory      from_tensor_slices(...).batch(...): the rows are tensors already
     benison     Benison's input: Parquet pieces, shuffled, sliced into batches by TensorFlow
     generator   the same pieces, one Python call a batch
@@ -14,6 +15,8 @@ examples/taxi, without its wide part. The ways:
 All run in one process, in turn, several rounds; a step's time is the least of its rounds. `feed` is
 the dataset alone, without a model. A process has one order of the ways in each round, the reverse
 in the next, so that what warms up first has no advantage. Seconds are this machine's; ratios hold.
+
+Operations are deterministic, as the Trainer has them; `--any-order` lets TensorFlow take others.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +47,8 @@ SIZES = {
 LABEL = "label"
 ROW_GROUP = 65_536
 FILES = 4
+
+Times = dict[str, list[tuple[float, float]]]
 
 
 def make_columns(rows: int) -> dict[str, np.ndarray]:
@@ -134,7 +140,7 @@ def make_model() -> keras.Model:
     return model
 
 
-def measure(run: Callable[[], None], steps: int) -> tuple[float, float]:
+def measure(run: Callable[[], object], steps: int) -> tuple[float, float]:
     """Wall and CPU microseconds a step."""
     began, cpu = time.perf_counter(), time.process_time()
     run()
@@ -155,36 +161,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=400_000)
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--any-order", action="store_true", help="no deterministic operations")
     parser.add_argument("--out", type=Path, help="write the JSON to a file, too")
     args = parser.parse_args(argv)
     keras.utils.set_random_seed(7)
-    tf.config.experimental.enable_op_determinism()  # as the Trainer does
+    if not args.any_order:
+        tf.config.experimental.enable_op_determinism()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
         columns = make_columns(args.rows)
-        write_parquet(columns, folder)
-        files = write_examples(columns, folder)
-        accessor = DataAccessor(folder, LABEL, 7)
-        ways: dict[str, Callable[[], tf.data.Dataset]] = {
-            "memory": lambda: from_memory(columns, args.batch_size).prefetch(tf.data.AUTOTUNE),
-            "benison": lambda: accessor.tf_dataset("train", args.batch_size, shuffle=True),
-            "generator": lambda: from_generator(folder, columns, args.batch_size).prefetch(
-                tf.data.AUTOTUNE
-            ),
-            "tfrecord": lambda: from_examples(files, args.batch_size).prefetch(tf.data.AUTOTUNE),
-        }
-        steps = -(-args.rows // args.batch_size)
-        models = {way: make_model() for way in ways}
-        for way, model in models.items():
-            model.fit(ways[way]().take(20), verbose=0, shuffle=False)  # traces it
-        feed: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
-        fit: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
-        for number in range(args.rounds):
-            for way in list(ways)[:: 1 if number % 2 == 0 else -1]:
-                dataset, model = ways[way](), models[way]
-                feed[way].append(measure(lambda d=dataset: consume(d), steps))
-                run = lambda m=model, d=dataset: m.fit(d, verbose=0, shuffle=False)  # noqa: E731
-                fit[way].append(measure(run, steps))
+        ways = make_ways(columns, Path(name), args.batch_size)
+        feed, fit = measure_ways(ways, -(-args.rows // args.batch_size), args.rounds)
     result = _result(feed, fit)
     print(
         f"{args.rows:,} rows, batches of {args.batch_size}, microseconds a step (least of rounds)"
@@ -196,16 +182,50 @@ def main(argv: list[str] | None = None) -> int:
             f"{row['fit_cpu_us']:>8.0f} {row['fit_over_memory']:>13.2f}"
         )
     about = {"rows": args.rows, "batch_size": args.batch_size, "rounds": args.rounds}
-    text = json.dumps({**about, "ways": result}, indent=1)
+    text = json.dumps({**about, "deterministic": not args.any_order, "ways": result}, indent=1)
     print(text)
     if args.out:
         args.out.write_text(text, encoding="utf-8")
     return 0
 
 
-def _result(
-    feed: dict[str, list[tuple[float, float]]], fit: dict[str, list[tuple[float, float]]]
-) -> dict[str, dict[str, float]]:
+def make_ways(
+    columns: dict[str, np.ndarray], folder: Path, batch_size: int
+) -> dict[str, Callable[[], tf.data.Dataset]]:
+    """Writes the rows in each format; way -> a function that makes its dataset."""
+    write_parquet(columns, folder)
+    files = write_examples(columns, folder)
+    accessor = DataAccessor(folder, LABEL, 7)
+    steps = -(-len(columns[LABEL]) // batch_size)
+    batch = {name: column[:batch_size] for name, column in columns.items()}
+    return {
+        "one batch": lambda: from_memory(batch, batch_size).cache().repeat(steps),
+        "memory": lambda: from_memory(columns, batch_size).prefetch(tf.data.AUTOTUNE),
+        "benison": lambda: accessor.tf_dataset("train", batch_size, shuffle=True),
+        "generator": lambda: from_generator(folder, columns, batch_size).prefetch(tf.data.AUTOTUNE),
+        "tfrecord": lambda: from_examples(files, batch_size).prefetch(tf.data.AUTOTUNE),
+    }
+
+
+def measure_ways(
+    ways: dict[str, Callable[[], tf.data.Dataset]], steps: int, rounds: int
+) -> tuple[Times, Times]:
+    """Measures each way without and with a model, in turn."""
+    models = {way: make_model() for way in ways}
+    for way, model in models.items():
+        model.fit(ways[way]().take(20), verbose=0, shuffle=False)  # traces it
+    feed: Times = {way: [] for way in ways}
+    fit: Times = {way: [] for way in ways}
+    for number in range(rounds):
+        for way in list(ways)[:: 1 if number % 2 == 0 else -1]:
+            dataset, model = ways[way](), models[way]
+            feed[way].append(measure(partial(consume, dataset), steps))
+            run = partial(model.fit, dataset, verbose=0, shuffle=False)
+            fit[way].append(measure(run, steps))
+    return feed, fit
+
+
+def _result(feed: Times, fit: Times) -> dict[str, dict[str, float]]:
     def least(values: list[tuple[float, float]], index: int) -> float:
         return round(min(value[index] for value in values), 1)
 

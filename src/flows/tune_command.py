@@ -38,9 +38,10 @@ def add_parser(commands: Any) -> None:
     tune.add_argument(
         "--force",
         nargs="?",
-        const=True,
-        default=False,
-        type=lambda text: text.lower() in ("true", "1", "yes"),
+        const="true",
+        default="false",
+        type=str.lower,
+        choices=("true", "false"),
         metavar="BOOL",
         help="begin a new study",
     )

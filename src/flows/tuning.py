@@ -82,7 +82,7 @@ def tune(args: argparse.Namespace) -> int:
     request = TuneRequest(
         args.project,
         tuple(d for d in args.data if d),
-        from_step=STEP if args.force else "",
+        from_step=STEP if args.force == "true" else "",
         span=args.span,
         trials=args.trials,
         parallel=args.parallel,

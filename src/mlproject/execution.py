@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from mlproject.artifacts import Artifact, ArtifactStore, read_value, translate_os_errors
+from mlproject.chain import STEPS, PlannedStep
 from mlproject.config import Project
 from mlproject.errors import DataError
 from mlproject.memory import release_memory
-from mlproject.chain import STEPS, PlannedStep
 from mlproject.plan import ONLY_IF_BLESSED, Plan
 from mlproject.progress import Event, emit
 from mlproject.registry import Registry

@@ -227,7 +227,12 @@ def test_a_slice_that_is_named_must_be_judged(
         ([sure(0.9, 0.01, "pay=Cash"), row(None, "pay=Card")], "BLESSED"),
         ([row(None, "pay=Cash", rows=7), row(None, "pay=Card", rows=7)], "NOT_VALIDATED"),
         ([sure(0.9, 0.01, "pay=Cash"), row(NAN, "pay=Card")], "NOT_VALIDATED"),
-        ([sure(0.9, 0.01, "pay=Cash"), row(0.9, "pay=Card")], "NOT_VALIDATED"),
+        ([sure(0.9, 0.01, "pay=Cash"), row(0.9, "pay=Card")], "BLESSED"),
+        ([row(0.9, "pay=Cash"), row(0.9, "pay=Card")], "NOT_VALIDATED"),
+        (
+            [sure(0.9, 0.01, "pay=Cash"), row(0.9, "pay=Card", low=NAN, standard_error=NAN)],
+            "NOT_VALIDATED",
+        ),
         ([sure(0.9, 0.01, "pay=Cash"), row(1, "pay=Card", "f1")], "NOT_VALIDATED"),
         ([sure(0.7, 0.01, "pay=a=b")], "NOT_BLESSED"),
         ([sure(0.7, 0.01, "pay=a,b")], "NOT_BLESSED"),
@@ -380,3 +385,20 @@ def test_a_lower_value_never_turns_a_fail_into_a_pass(
     second = judge(sure(value - worse, width, "pay=Cash"), value=bound)
     assert first.blessed or not second.blessed
     assert first.verdict != "NOT_VALIDATED"
+
+
+def test_what_passed_on_many_slices_is_told_as_one_and_what_failed_one_by_one() -> None:
+    rows = [sure(0.9, 0.01, f"pay={n}") for n in range(8)]
+    rows += [sure(0.5, 0.01, f"pay=bad{n}") for n in range(5)]
+    blessing = judge(row(0.9), *rows, value=on("pay=*", min=0.8))
+    assert blessing.verdict == "NOT_BLESSED"
+    assert sum("below the least allowed 0.8" in reason for reason in blessing.reasons) == 5
+    (passed,) = [reason for reason in blessing.reasons if "slices pass" in reason]
+    assert passed.startswith("auc on pay=*: 8 slices pass, such as: auc on pay=0 is 0.9")
+    assert len([check for check in blessing.checks if check.outcome == "pass"]) >= 8
+
+
+def test_what_must_be_proven_is_not_where_no_interval_was_measured() -> None:
+    rows = row(0.9), sure(0.95, 0.01, "pay=Cash"), row(0.95, "pay=Card")
+    bound = {"auc": {"min": 0.8, "slices": ["pay=*"], "judge": "proven"}}
+    assert judge(*rows, value=bound).verdict == "NOT_VALIDATED"

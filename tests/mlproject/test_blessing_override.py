@@ -113,3 +113,17 @@ def test_the_value_and_the_page_hold_who_when_why_and_what_was_overruled() -> No
     assert "- who: ann" in page
     assert "- reason: the drop is a labelling fault, see BEN-12" in page
     assert judge(0.9, override=None).as_value()["override"] is None
+
+
+def test_the_tags_of_the_run_tell_who_overruled_what() -> None:
+    from mlproject.steps.bless import blessing_tags
+
+    tags = blessing_tags(judge(0.7), WORD)
+    assert tags["blessing"] == "BLESSED"
+    assert tags["benison.override"].startswith("applied, by ann at 2026-11-21")
+    assert tags["benison.without_override"] == "NOT_BLESSED"
+    plain = blessing_tags(judge(0.7, override=None), None)
+    assert plain["blessing"] == "NOT_BLESSED"
+    assert "benison.override" not in plain
+    many = judge(0.7, {"verdict": "INFRA_NOT_BLESSED", "reasons": ["x" * 20_000]})
+    assert len(blessing_tags(many, WORD)["benison.reasons"]) == 5_000

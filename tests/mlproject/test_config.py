@@ -88,6 +88,10 @@ VALID: dict[str, dict[str, Any]] = {
     "a bound on a slice": {"evaluation": {"slices": ["pay"], **bounds(slices=["pay=Cash"])}},
     "a bound on a column": {"evaluation": {"slices": ["pay"], **bounds(slices=["pay=*"])}},
     "a value with '='": {"evaluation": {"slices": ["pay"], **bounds(slices=["pay=a=b"])}},
+    "a value with ','": {"evaluation": {"slices": ["pay"], **bounds(slices=["pay=[5, 10)"])}},
+    "a cross in another order": {
+        "evaluation": {"slices": ["pay,day"], **bounds(slices=["day=[5, 10),pay=*"])}
+    },
     "a bound below 0": {"evaluation": {"change_thresholds": {"auc": {"max_loss": -0.01}}}},
     "a sample": {"serving": {"sample": {"a": 1, "b": None, "c": "x", "d": 0.5, "e": True}}},
     "lists in the sample": {"serving": {"sample": {"a": [1, 2.5], "b": ["x", {"b64": "YQ=="}]}}},
@@ -109,11 +113,11 @@ INVALID: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown key of a value threshold": (
         {"evaluation": {"value_thresholds": {"auc": {"mim": 1}}}},
-        "unknown key 'evaluation.value_thresholds.auc.mim' (did you mean 'min')",
+        "unknown key 'evaluation.value_thresholds.auc.0.mim' (did you mean 'min')",
     ),
     "unknown key of a change threshold": (
         {"evaluation": {"change_thresholds": {"auc": {"maxloss": 1, "max_loss": 1}}}},
-        "unknown key 'evaluation.change_thresholds.auc.maxloss' (did you mean 'max_loss')",
+        "unknown key 'evaluation.change_thresholds.auc.0.maxloss' (did you mean 'max_loss')",
     ),
     "unknown key of serving": (
         {"serving": {"smaple": {}}},
@@ -154,19 +158,19 @@ INVALID: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an unknown metric": (
         {"evaluation": {"value_thresholds": {"acu": {"min": 1}}}},
-        "unknown metric 'acu': did you mean 'auc'?",
+        "unknown metric 'acu' of a binary task: did you mean 'auc'?",
     ),
     "an unknown metric of change": (
-        {"evaluation": {"change_thresholds": {"f1": {"max_loss": 1}}}},
-        "unknown metric 'f1': one of accuracy, auc, log_loss",
+        {"evaluation": {"change_thresholds": {"r2": {"max_loss": 1}}}},
+        "evaluation.change_thresholds: unknown metric 'r2' of a binary task",
     ),
     "a threshold without a bound": (
         {"evaluation": {"value_thresholds": {"auc": {}}}},
-        "evaluation.value_thresholds.auc: give 'min', 'max' or both",
+        "evaluation.value_thresholds.auc.0: give 'min', 'max' or both",
     ),
     "a bound that is not a number": (
         {"evaluation": bounds(min=float("nan"))},
-        "evaluation.value_thresholds.auc.min: Input should be a finite number",
+        "evaluation.value_thresholds.auc.0.min: Input should be a finite number",
     ),
     "a loss without an end": (
         {"evaluation": {"change_thresholds": {"auc": {"max_loss": float("inf")}}}},
@@ -262,7 +266,8 @@ def test_merge_keys_of_yaml_still_work() -> None:
         "    auc: &bound {min: 0.5, max: 0.9}\n    accuracy: {<<: *bound, min: 0.6}\n"
     )
     thresholds = parse_config(text, "project.yaml").evaluation.value_thresholds
-    assert (thresholds["accuracy"].min, thresholds["accuracy"].max) == (0.6, 0.9)
+    (bound,) = thresholds["accuracy"]
+    assert (bound.min, bound.max) == (0.6, 0.9)
 
 
 def test_the_configuration_cannot_be_changed_after_loading(tmp_path: Path) -> None:

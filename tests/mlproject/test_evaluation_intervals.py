@@ -11,7 +11,15 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from mlproject.evaluation import row_weights
-from mlproject.evaluation.intervals import MAX_ROWS, Spread, most_rows, resample, spread_of
+from mlproject.evaluation.intervals import (
+    MAX_ROWS,
+    Spread,
+    agreement_spread,
+    most_rows,
+    resample,
+    share_spread,
+    spread_of,
+)
 from mlproject.evaluation.row_weights import RowWeights
 from mlproject.metrics.by_task import point_metrics, weighted_metrics
 
@@ -227,3 +235,25 @@ def test_a_multiclass_subsample_shrinks_with_the_classes() -> None:
         4_000,
         2_000,
     ]
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+@pytest.mark.parametrize("rows", [20, 54, 1_000])
+def test_a_slice_without_an_error_is_not_sure_to_have_none(rows: int, value: float) -> None:
+    spread = share_spread(value, rows, 0.95)
+    assert spread.low is not None
+    assert spread.high is not None
+    assert spread.low <= value <= spread.high
+    exact = stats.binomtest(int(value * rows), rows).proportion_ci(0.95, "exact")
+    missing = max(abs(spread.low - exact.low), abs(spread.high - exact.high))
+    assert missing < 2 / rows, "as Clopper and Pearson have it, but for two rows"
+    assert spread.high - spread.low > 2 / rows
+
+
+def test_models_that_agree_on_every_row_may_still_differ_on_others() -> None:
+    spread = agreement_spread(1_000, 0.95)
+    assert spread.low is not None
+    assert spread.high is not None
+    assert spread.low == -spread.high
+    assert 0.001 < spread.high < 0.01
+    assert spread.high < (agreement_spread(100, 0.95).high or 0)

@@ -291,3 +291,17 @@ def test_what_is_logged_are_the_values_on_all_rows_that_there_are() -> None:
         "difference_auc_low": 0.01,
         "difference_auc_high": 0.09,
     }
+
+
+def test_perfect_accuracy_on_a_slice_has_an_interval_with_a_width(tmp_path: Path) -> None:
+    labels = np.array([0, 1] * 60)
+    predictions = np.where(labels == 1, 0.9, 0.1).astype(np.float32)
+    data = {"label": labels, CANDIDATE: predictions, CHAMPION: predictions}
+    found = measure(written(tmp_path, data), (CANDIDATE, CHAMPION), request())
+    accuracy = next(r for r in found.rows if r.metric == "accuracy" and r.model == CANDIDATE)
+    assert (accuracy.value, accuracy.high) == (1.0, 1.0)
+    assert accuracy.low is not None
+    assert accuracy.low < 0.98
+    difference = next(d for d in found.differences if d.metric == "accuracy")
+    assert difference.value == 0.0
+    assert (difference.low or 0) < 0 < (difference.high or 0)

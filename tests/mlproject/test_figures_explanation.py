@@ -120,3 +120,24 @@ def test_a_row_like_the_baseline_is_drawn(drawn: list[Figure], tmp_path: Path) -
     attribution_waterfall(attribution(), tmp_path / "figure.png")
     check_picture(tmp_path / "figure.png")
     assert {"baseline", "prediction"} <= set(texts(drawn[0]))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 6, 3)])
+def test_of_an_image_a_map_tells_what_each_value_adds(
+    shape: tuple[int, ...], drawn: list[Figure], tmp_path: Path
+) -> None:
+    parts = np.zeros(shape)
+    parts[2, 5] = 0.25
+    parts[7, 0] = -0.5
+    image = Share("pixels_xf", np.zeros(shape).tolist(), float(parts.sum()), parts.tolist())
+    listed = Share("list_xf", [1.0, 2.0], 0.5, [0.25, 0.25])
+    attribution_waterfall(attribution(image, listed), tmp_path / "figure.png")
+    check_picture(tmp_path / "figure.png")
+    _, axes = drawn[0].axes
+    (picture,) = axes.images
+    shown = picture.get_array()
+    assert shown.shape == shape[:2]
+    channels = shape[2] if len(shape) == 3 else 1
+    assert (shown[2, 5], shown[7, 0]) == (0.25 * channels, -0.5 * channels)
+    assert picture.get_clim() == (-0.5 * channels, 0.5 * channels)
+    assert any(text.startswith("pixels_xf, up to ") for text in texts(drawn[0]))

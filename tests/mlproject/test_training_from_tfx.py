@@ -13,7 +13,7 @@ import numpy as np
 from mlproject.saved_model import open_signature
 from mlproject.training import MODEL_FOLDER, train_model
 
-MODULE = '''
+MODULE = """
 import os
 
 import keras
@@ -64,7 +64,7 @@ def run_fn(fn_args):
         verbose=0,
     )
     return model
-'''
+"""
 
 
 def test_a_module_of_tfxs_trainer_trains_here(

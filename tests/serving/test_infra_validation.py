@@ -23,9 +23,9 @@ from mlproject.sections import InfraSection
 from serving.infra_validation import (
     InfraBlessing,
     TrialRequest,
-    difference,
     validate_infra,
 )
+from serving.trial.compare import difference
 from serving.trial.docker import find_image
 from serving.trial.golden import golden_requests
 from serving.trial.page import infra_page

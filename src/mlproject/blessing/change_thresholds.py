@@ -73,7 +73,8 @@ def _check(
     judge = judge_of(threshold.judge, slice_.name)
     result = stands(loss, allowed + ROUNDING, judge)
     if result is None:
-        return no_interval(metric, slice_.name, judge)
+        unmeasured = found is not None and found.standard_error is None
+        return no_interval(metric, slice_, threshold.judge, unmeasured)
     passed, standing = result
     words = "" if passed or loss.value > allowed else ", not proven to be no more"
     if passed and standing == "in doubt" and loss.value > allowed:

@@ -12,7 +12,7 @@ from mlproject.blessing.estimate import (
 )
 from mlproject.blessing.measured import Measured, where
 from mlproject.blessing.numbers import apart
-from mlproject.blessing.slices import held_slices
+from mlproject.blessing.slices import Held, held_slices
 from mlproject.blessing.values import Check
 from mlproject.metrics import OVERALL
 from mlproject.sections import ValueThreshold
@@ -36,7 +36,8 @@ def value_checks(metric: str, threshold: ValueThreshold, measured: Measured) -> 
             else:
                 confidence = measured.section.confidence
                 estimate = family_interval(value, row.standard_error, confidence, family)
-            yield _check(metric, threshold, row.slice, estimate)
+            check = _check(metric, threshold, row.slice, estimate)
+            yield check or no_interval(metric, slice_, threshold.judge, row.standard_error is None)
 
 
 def judge_of(judge: Judge | None, name: str) -> Judge:
@@ -44,17 +45,28 @@ def judge_of(judge: Judge | None, name: str) -> Judge:
     return judge or ("point" if name == OVERALL else "significant")
 
 
-def no_interval(metric: str, name: str, judge: Judge) -> Check:
-    """The check of a value whose uncertainty is not known, by a judge that needs it."""
+def no_interval(metric: str, slice_: Held, judge: Judge | None, unmeasured: bool) -> Check:
+    """The check of a value whose uncertainty is not known, by a judge that needs it.
+
+    Args:
+        metric: The metric.
+        slice_: The slice. One of `COLUMN=*` is passed over, as one with a single class is, where
+            significance is asked for and the bootstrap could not measure it.
+        judge: As the threshold has it.
+        unmeasured: The evaluation has no interval there, as opposed to one that is broken.
+    """
+    asked = judge_of(judge, slice_.name)
     reason = (
-        f"{where(metric, name)} could not be judged: it has no confidence interval, which "
-        f"`judge: {judge}` needs (has the slice hardly any row of one class? name the slices that "
+        f"{where(metric, slice_.name)} could not be judged: it has no confidence interval, which "
+        f"`judge: {asked}` needs (has the slice hardly any row of one class? name the slices that "
         "are to be held, or choose another metric)"
     )
-    return Check("thresholds", "unjudged", reason)
+    passed_over = unmeasured and not slice_.named and asked == "significant"
+    return Check("thresholds", "skipped" if passed_over else "unjudged", reason)
 
 
-def _check(metric: str, threshold: ValueThreshold, name: str, estimate: Estimate) -> Check:
+def _check(metric: str, threshold: ValueThreshold, name: str, estimate: Estimate) -> Check | None:
+    """The check of a value; None where the judge needs an interval that is not there."""
     judge = judge_of(threshold.judge, name)
     wanted, notes = [], []
     for bound, least in ((threshold.min, True), (threshold.max, False)):
@@ -63,7 +75,7 @@ def _check(metric: str, threshold: ValueThreshold, name: str, estimate: Estimate
         side = estimate.negative if least else estimate
         result = stands(side, -bound if least else bound, judge)
         if result is None:
-            return no_interval(metric, name, judge)
+            return None
         passed, standing = result
         beyond = estimate.value < bound if least else estimate.value > bound
         if not passed:

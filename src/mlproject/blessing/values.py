@@ -22,11 +22,14 @@ class Check:
         gate: What it belongs to.
         outcome: `pass`, `fail`, `unjudged` (withholds the blessing) or `skipped` (does not).
         reason: The outcome in plain words.
+        family: The metric and the slices that one threshold names by `COLUMN=*`; empty where the
+            slice is named by itself.
     """
 
     gate: Gate
     outcome: CheckOutcome
     reason: str
+    family: str = ""
 
 
 @dataclass(frozen=True)

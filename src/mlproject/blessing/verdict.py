@@ -6,7 +6,9 @@ asked or a model that was not tried in a server never bless.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mlproject.blessing.change_thresholds import change_checks
@@ -20,6 +22,7 @@ from mlproject.sections import EvaluationSection
 
 INFRA_BLESSED, INFRA_NOT_BLESSED = "INFRA_BLESSED", "INFRA_NOT_BLESSED"
 NOT_VALIDATED = "NOT_VALIDATED"
+TOLD_ONE_BY_ONE = 3  # slices of a family that passed; more are told as one
 _RANK: Mapping[CheckOutcome, int] = {"fail": 0, "unjudged": 1, "pass": 2, "skipped": 3}
 
 
@@ -55,15 +58,15 @@ def bless(
     trial = list(_infra_checks(infra))
     checks = _sorted([*judged, *trial])
     plain = _verdict(checks)
-    reasons = tuple(check.reason for check in checks)
+    reasons = _reasons(checks)
     if override is None:
         return Blessing(plain, reasons, tuple(checks), plain)
     if plain == "BLESSED":
         note = f"an override was not needed ({override})"
         return _overridden(plain, (*reasons, note), checks, plain, override, "not needed")
     if _verdict(trial) != "BLESSED":
-        checks = [*_sorted(trial), *_sorted(judged)]
-        first, rest = _split_reasons(checks, len(trial))
+        trial, judged = _sorted(trial), _sorted(judged)
+        checks, first, rest = [*trial, *judged], _reasons(trial), _reasons(judged)
         note = f"the override did not apply: it never overrules the infra validation ({override})"
         return _overridden(plain, (*first, note, *rest), checks, plain, override, "refused")
     note = f"{plain} overruled {override}"
@@ -86,11 +89,12 @@ def _threshold_checks(measured: Measured) -> list[Check]:
     checks: list[Check] = []
     for metric, bounds in section.value_thresholds.items():
         for bound in bounds:
-            checks += value_checks(metric, bound, measured)
+            checks += _of_family(metric, bound.slices, value_checks(metric, bound, measured))
     for metric, changes in section.change_thresholds.items():
         if measured.has_champion:
             for change in changes:
-                checks += change_checks(metric, change, measured)
+                found = change_checks(metric, change, measured)
+                checks += _of_family(metric, change.slices, found)
         else:
             reason = f"no champion yet: the change threshold on {metric} did not apply"
             checks.append(Check("thresholds", "skipped", reason))
@@ -98,6 +102,34 @@ def _threshold_checks(measured: Measured) -> list[Check]:
         reason = "no threshold could be applied; set evaluation.value_thresholds in project.yaml"
         checks.append(Check("thresholds", "unjudged", reason))
     return checks
+
+
+def _of_family(metric: str, slices: Sequence[str], checks: Iterable[Check]) -> list[Check]:
+    """The checks of one threshold, those that passed on `COLUMN=*` marked as a family."""
+    starred = ", ".join(name for name in slices if name.endswith("=*"))
+    return [
+        replace(check, family=f"{metric} on {starred}")
+        if starred and check.outcome in ("pass", "skipped")
+        else check
+        for check in checks
+    ]
+
+
+def _reasons(checks: Sequence[Check]) -> tuple[str, ...]:
+    """What the checks say, a family that passed as one."""
+    families = Counter((check.family, check.outcome) for check in checks if check.family)
+    told: set[tuple[str, str]] = set()
+    reasons = []
+    for check in checks:
+        key = check.family, check.outcome
+        if families[key] <= TOLD_ONE_BY_ONE:
+            reasons.append(check.reason)
+        elif key not in told:
+            told.add(key)
+            words = "slices pass" if check.outcome == "pass" else "slices could not be judged"
+            example = f"such as: {check.reason}"
+            reasons.append(f"{check.family}: {families[key]} {words}, {example}")
+    return tuple(reasons)
 
 
 def _case_checks(section: EvaluationSection, cases: Sequence[CaseResult]) -> Iterator[Check]:
@@ -136,8 +168,3 @@ def _verdict(checks: Iterable[Check]) -> Verdict:
     if "unjudged" in outcomes or not outcomes:
         return "NOT_VALIDATED"
     return "BLESSED"
-
-
-def _split_reasons(checks: Sequence[Check], at: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    reasons = tuple(check.reason for check in checks)
-    return reasons[:at], reasons[at:]

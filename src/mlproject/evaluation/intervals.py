@@ -12,6 +12,11 @@ scaled by sqrt(m / n): the m out of n bootstrap for statistics that converge as 
 Götze & van Zwet, "Resampling fewer than n observations", 1997; Kleiner et al., "A scalable
 bootstrap for massive data", 2014).
 
+Where a share of rows is 0 or 1, or candidate and champion agree on every row, each resample says
+the same, and the bootstrap sees no spread where there is some. Then the interval is Agresti and
+Coull's ("Approximate is better than exact for interval estimation of binomial proportions", The
+American Statistician 52, 1998), which adds z^2 rows, half of them of the other kind.
+
 A resample in which a metric cannot be judged (a class was not drawn) is left out; where more than
 one in ten is, there is no interval. Nor is there one of fewer than two rows.
 """
@@ -36,6 +41,8 @@ MAX_CELLS = 200_000
 """Rows times classes of a multi-class subsample: one-vs-rest AUC sorts them once a class."""
 MIN_JUDGED = 0.9
 ANY = (-math.inf, math.inf)
+SHARES = ("accuracy", "top_k_accuracy")
+"""Metrics that are a share of the rows."""
 BOUNDS: Mapping[str, tuple[float, float]] = {
     **dict.fromkeys(("auc", "pr_auc", "accuracy", "top_k_accuracy"), (0.0, 1.0)),
     **dict.fromkeys(("precision", "recall", "f1", "calibration_error"), (0.0, 1.0)),
@@ -138,6 +145,30 @@ def spread_of(
         low, middle, high = map(float, np.quantile(judged, ends))
         down, up = scale * (low - middle), scale * (high - middle)
     return Spread(max(value + down, bounds[0]), min(value + up, bounds[1]), error)
+
+
+def share_spread(value: float, rows: int, confidence: float) -> Spread:
+    """The interval of a share of rows that is 0 or 1 (see above).
+
+    Args:
+        value: 0 or 1.
+        rows: Rows of the slice.
+        confidence: Share of the interval, two-sided.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    added = rows + z * z
+    middle = (value * rows + z * z / 2) / added
+    error = math.sqrt(middle * (1 - middle) / added)
+    low, high = middle - z * error, middle + z * error
+    return Spread(max(min(low, value), 0.0), min(max(high, value), 1.0), error)
+
+
+def agreement_spread(rows: int, confidence: float) -> Spread:
+    """The interval of a difference of shares where no row differs (see above)."""
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    added = rows + z * z
+    error = math.sqrt(z * z / 2) / added
+    return Spread(-z * error, z * error, error)
 
 
 def _joined(parts: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

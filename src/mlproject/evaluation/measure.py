@@ -14,10 +14,13 @@ from mlproject.errors import UserModuleError
 from mlproject.evaluation.intervals import (
     ANY,
     BOUNDS,
+    SHARES,
     Resamples,
     Spread,
+    agreement_spread,
     most_rows,
     resample,
+    share_spread,
     spread_of,
 )
 from mlproject.evaluation.row_weights import RowWeights
@@ -119,6 +122,7 @@ class _Measurer:
             points = {model: self._points(name, model, members) for model in models}
             for resamples in self._resamples(members):
                 spreads |= self._spreads(points, resamples)
+            spreads |= self._without_spread(points, spreads, len(members))
         rows = [
             MetricRow(name, m, metric, len(members), points[m][metric], *_ends(spreads, m, metric))
             for m in models
@@ -192,6 +196,22 @@ class _Measurer:
                 each = drawn[CANDIDATE] - drawn[CHAMPION]
                 spreads[APART, metric] = of(apart(points, metric), each)
         return spreads
+
+    def _without_spread(
+        self,
+        points: Mapping[str, Values],
+        spreads: Mapping[tuple[str, str], Spread],
+        rows: int,
+    ) -> dict[tuple[str, str], Spread]:
+        """Intervals of shares whose resamples were all the same."""
+        confidence = self._request.section.confidence
+        flat = [k for k, s in spreads.items() if k[1] in SHARES and s.standard_error == 0]
+        return {
+            (model, metric): agreement_spread(rows, confidence)
+            if model == APART
+            else share_spread(points[model][metric] or 0.0, rows, confidence)
+            for model, metric in flat
+        }
 
 
 def apart(points: Mapping[str, Values], metric: str) -> float | None:

@@ -17,11 +17,14 @@ class Share:
         value: The feature in the row; of several raw features, a value for each, by name. None
             where a raw value is missing.
         attribution: What it adds, in units of the prediction.
+        parts: What each of its values adds, nested like `value`; None of a single value, of
+            features without a gradient, and of raw features.
     """
 
     feature: str
     value: Any
     attribution: float
+    parts: Any = None
 
 
 @dataclass(frozen=True)

@@ -71,21 +71,65 @@ class Game:
         """
         import numpy as np
 
+        sums = np.zeros((len(coalitions), len(names)))
+        for joins, weights, slopes in self._slopes(coalitions, player, names, steps):
+            if slopes is None:
+                return None
+            for place, name in enumerate(names):
+                moved = (slopes[name] * self._way(name)).reshape(len(joins), -1).sum(axis=1)
+                sums[:, place] += np.bincount(joins, moved * weights, len(sums))
+        return sums
+
+    def integrate_values(
+        self, coalitions: np.ndarray, shares: np.ndarray, player: int, names: Player, steps: int
+    ) -> Rows:
+        """The same, value by value of each feature, as a weighted mean over the coalitions.
+
+        Args:
+            coalitions: `[n, players] bool`, without the player.
+            shares: `[n]`, the weight of each coalition.
+            player: The player.
+            names: Features of the player.
+            steps: Points of the quadrature.
+
+        Returns:
+            Feature -> `[...]` float64 in the shape of one row's feature; none where the model has
+            no gradient.
+        """
+        import numpy as np
+
+        sums = {name: np.zeros(self._base[name].shape[1:]) for name in names}
+        for joins, weights, slopes in self._slopes(coalitions, player, names, steps):
+            if slopes is None:
+                return {}
+            for name in names:
+                mean = np.tensordot(shares[joins] * weights, slopes[name], axes=1)
+                sums[name] += mean * self._way(name)[0]
+        return sums
+
+    def _slopes(
+        self, coalitions: np.ndarray, player: int, names: Player, steps: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, Rows | None]]:
+        """Gradients at each point of each coalition's path: its coalition, weight, gradients."""
+        import numpy as np
+
         points, weights = np.polynomial.legendre.leggauss(steps)
         points, weights = (points + 1) / 2, weights / 2
-        sums = np.zeros((len(coalitions), len(names)))
-        way = {n: self._there[n].astype(np.float64) - self._base[n] for n in names}
         for part in self._pieces(len(coalitions) * steps):
             joins, step = np.divmod(np.arange(part.start, part.stop), steps)
             gone = coalitions[joins].astype(np.float32)
             gone[:, player] = points[step]
-            slopes = self._model.gradients(self._rows(gone), names, self._output)
-            if slopes is None:
-                return None
-            for place, name in enumerate(names):
-                moved = (slopes[name] * way[name]).reshape(len(joins), -1).sum(axis=1)
-                sums[:, place] += np.bincount(joins, moved * weights[step], len(sums))
-        return sums
+            yield (
+                joins,
+                weights[step],
+                self._model.gradients(self._rows(gone), names, self._output),
+            )
+
+    def _way(self, name: str) -> np.ndarray:
+        import numpy as np
+
+        way: np.ndarray = self._there[name].astype(np.float64) - self._base[name]
+        return way
 
     def _rows(self, gone: np.ndarray) -> Rows:
         """Transformed rows whose players have gone a part, 0 to 1, of their way."""

@@ -12,12 +12,13 @@ each may look unimportant while the other stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlproject.errors import ConfigError, DataError, closest
+from mlproject.errors import ConfigError, DataError
+from mlproject.explanation.scores import score_of
 from mlproject.metrics.names import HIGHER_IS_BETTER
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def permutation_importance(
         rows: Raw eval rows; of more than `MAX_ROWS`, so many are drawn.
         labels: `[rows]`, the label of each: 0 or 1, a class, or a number.
         task: `binary`, `multiclass` or `regression`.
-        metric: One of `SCORES`.
+        metric: One of `scores.SCORES`.
         seed: Of the rows that are drawn, and of the shuffling.
         repeats: How often each feature is shuffled.
 
@@ -81,7 +82,7 @@ def permutation_importance(
     import numpy as np
 
     names: tuple[str, ...] = predict.input_names  # type: ignore[attr-defined]
-    score = _score_of(task, metric)
+    score = score_of(task, metric)
     if repeats < 1:
         raise ConfigError(
             "Measuring the importance of features failed", received=f"{repeats} repeats"
@@ -142,62 +143,6 @@ def read_importance(folder: Path) -> list[Importance]:
             expected="a table of " + ", ".join(Importance.__annotations__),
             next_step="evaluate again: `benison step evaluate PROJECT --force`",
         ) from err
-
-
-Score = Callable[["np.ndarray", "np.ndarray"], float]
-
-
-def _auc(labels: np.ndarray, predictions: np.ndarray) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(labels, predictions[:, 0]))
-
-
-def _accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
-    if predictions.shape[1] == 1:
-        return float(((predictions[:, 0] >= 0.5) == labels).mean())
-    return float((predictions.argmax(axis=1) == labels).mean())
-
-
-def _log_loss(labels: np.ndarray, predictions: np.ndarray) -> float:
-    import numpy as np
-    from sklearn.metrics import log_loss
-
-    classes = np.arange(max(2, predictions.shape[1]))
-    if predictions.shape[1] == 1:
-        predictions = predictions[:, 0]
-    return float(log_loss(labels, predictions, labels=classes))
-
-
-def _rmse(labels: np.ndarray, predictions: np.ndarray) -> float:
-    from sklearn.metrics import root_mean_squared_error
-
-    return float(root_mean_squared_error(labels, predictions[:, 0]))
-
-
-def _mae(labels: np.ndarray, predictions: np.ndarray) -> float:
-    from sklearn.metrics import mean_absolute_error
-
-    return float(mean_absolute_error(labels, predictions[:, 0]))
-
-
-SCORES: Mapping[str, Mapping[str, Score]] = {
-    "binary": {"auc": _auc, "accuracy": _accuracy, "log_loss": _log_loss},
-    "multiclass": {"accuracy": _accuracy, "log_loss": _log_loss},
-    "regression": {"rmse": _rmse, "mae": _mae},
-}
-"""Task -> metric -> how it is computed, of labels `[rows]` and predictions `[rows, outputs]`."""
-
-
-def _score_of(task: str, metric: str) -> Score:
-    scores = SCORES.get(task, {})
-    if metric not in scores:
-        raise ConfigError(
-            f"The importance of features cannot be measured by '{metric}'",
-            received=f"task {task}",
-            expected=closest(metric, scores) if scores else closest(task, SCORES),
-        )
-    return scores[metric]
 
 
 def _drawn(

@@ -1,4 +1,7 @@
-"""Why one row got its prediction: a waterfall from the baseline's prediction to the row's."""
+"""Why one row got its prediction: a waterfall from the baseline's prediction to the row's.
+
+Of a feature of rows and columns of values, such as an image, a map tells what each value adds.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ from mlproject.figures import canvas
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from mlproject.explanation.attribution import Attribution
+    from mlproject.explanation.attribution import Attribution, Share
 
-MAX_BARS = 20
+MAX_BARS, MAX_MAPS = 20, 4
+MAP_IN = 1.9  # side of a map of values
 WIDTH_IN, PLOT_LEFT_IN, PLOT_WIDTH_IN = 9.0, 3.35, 4.9
 ROW_IN = 0.24
 UP, DOWN, ENDS = canvas.colour(0), canvas.colour(1), canvas.MUTED
@@ -33,11 +37,13 @@ def attribution_waterfall(attribution: Attribution, path: Path, title: str = "")
         rest = steps[MAX_BARS - 1 :]
         steps = steps[: MAX_BARS - 1]
         steps.append((f"{len(rest)} other features", sum(value for _, value in rest)))
+    maps = [s for s in attribution.transformed if _is_image(s.parts)][:MAX_MAPS]
+    below = MAP_IN + 0.45 if maps else 0.0
     height = ROW_IN * (len(steps) + 2)
     what = "" if attribution.output is None else f" of class {attribution.output}"
     figure = canvas.new_figure(
         WIDTH_IN,
-        canvas.HEADER_IN + height + 0.55,
+        canvas.HEADER_IN + height + 0.55 + below,
         canvas.readable(title, 80) if title else "Why this prediction",
         f"What each feature adds to the prediction{what}, from the baseline's to the row's. "
         f"Not explained: {attribution.gap:+.2g}.",
@@ -47,7 +53,35 @@ def attribution_waterfall(attribution: Attribution, path: Path, title: str = "")
     axes = canvas.place(figure, PLOT_LEFT_IN, canvas.HEADER_IN, PLOT_WIDTH_IN, height)
     _draw(axes, steps, attribution.baseline, attribution.prediction)
     axes.set_xlabel("prediction", size=canvas.TEXT_PT, color=canvas.INK, labelpad=3)
+    for place, share in enumerate(maps):
+        left = canvas.MARGIN_IN + place * (MAP_IN + 0.3)
+        axes = canvas.place(figure, left, canvas.HEADER_IN + height + 0.75, MAP_IN, MAP_IN)
+        _draw_map(axes, share)
     canvas.save(figure, path)
+
+
+def _is_image(parts: Any) -> bool:
+    """Whether values lie in rows and columns, `[height, width]` or `[height, width, channels]`."""
+    import numpy as np
+
+    shape = np.shape(parts) if parts is not None else ()
+    return len(shape) in (2, 3) and min(shape[:2]) > 1
+
+
+def _draw_map(axes: Axes, share: Share) -> None:
+    """What each value of an image adds, its channels summed, over all of them."""
+    import numpy as np
+    from matplotlib.colors import LinearSegmentedColormap
+
+    added = np.asarray(share.parts)
+    added = added.sum(axis=2) if added.ndim == 3 else added
+    most = float(np.abs(added).max()) or 1.0
+    shades = LinearSegmentedColormap.from_list("adds", [DOWN, "white", UP])
+    axes.imshow(added, cmap=shades, vmin=-most, vmax=most, interpolation="nearest")
+    axes.grid(False)
+    axes.set(xticks=[], yticks=[])
+    title = f"{canvas.readable(share.feature, 24)}, up to {most:.2g} a value"
+    axes.set_title(title, size=canvas.SMALL_PT, color=canvas.INK, loc="left", pad=3)
 
 
 def _label(feature: str, value: Any) -> str:

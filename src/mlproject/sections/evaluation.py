@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import permutations
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -125,11 +127,8 @@ class EvaluationSection(Section):
         bounds = [b for given in self.value_thresholds.values() for b in given]
         named = {s for bound in bounds for s in bound.slices}
         named |= {s for g in self.change_thresholds.values() for bound in g for s in bound.slices}
-        measured = {tuple(sorted(columns_of(s))) for s in self.slices}
         for name in sorted(named - {"overall"}):
-            parts = name.split(",")
-            columns = tuple(sorted(part.partition("=")[0] for part in parts))
-            if any("=" not in part for part in parts) or columns not in measured:
+            if not any(_is_of(name, columns_of(entry)) for entry in self.slices):
                 raise ValueError(
                     f"slice '{name}' is not measured; write COLUMN=VALUE or COLUMN=* with a COLUMN "
                     f"of evaluation.slices ({'; '.join(self.slices) or 'there are none'})"
@@ -150,3 +149,11 @@ class EvaluationSection(Section):
 def columns_of(slice_: str) -> tuple[str, ...]:
     """The columns of an entry of `slices`: `a,b` is a cross of two."""
     return tuple(column.strip() for column in slice_.split(","))
+
+
+def _is_of(name: str, columns: tuple[str, ...]) -> bool:
+    """Whether a slice's name is one of an entry of `slices`; values may hold any character."""
+    return any(
+        re.fullmatch(",".join(f"{re.escape(column)}=.+" for column in order), name, re.DOTALL)
+        for order in permutations(columns)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def run_bless(ctx: StepContext) -> Mapping[str, Any]:
     """Metrics, cases and the trial in a server to a verdict, with the texts that tell of it."""
     from mlproject.cases import read_results
     from mlproject.evaluation import read_differences, read_metrics
+    from mlproject.evaluation.mlflow_results import mlflow_evaluation
 
     evaluate, infra = ctx.inputs["evaluate"], ctx.inputs.get("infra_validate")
     rows, differences = read_metrics(evaluate.path), read_differences(evaluate.path)
@@ -47,6 +49,7 @@ def run_bless(ctx: StepContext) -> Mapping[str, Any]:
     Record(
         metrics={"blessed": float(blessing.blessed)},
         tags=blessing_tags(blessing, ctx.plan.override),
+        evaluation=asdict(mlflow_evaluation(rows, ctx.project.config.evaluation)),
     ).write(ctx.out_dir)
     return value
 

@@ -60,6 +60,7 @@ def run_evaluate(ctx: StepContext) -> Mapping[str, Any]:
             **{n: getattr(section, n) for n in ("confidence", "resamples", "seed")},
         },
         metrics=logged_metrics(measured.rows, measured.differences),
+        predictions=PREDICTIONS_FILE,
         tables={
             "metrics_by_slice.json": table,
             "differences_by_slice.json": [asdict(d) for d in measured.differences],

@@ -28,6 +28,7 @@ def log_evaluation(run_id: str, metrics: Mapping[str, float], predictions: Path,
         name: Name of the dataset in MLflow.
     """
     import mlflow
+    from mlflow.data.pandas_dataset import from_pandas
     from mlflow.models import evaluate, make_metric
 
     frame = _frame(predictions)
@@ -40,7 +41,7 @@ def log_evaluation(run_id: str, metrics: Mapping[str, float], predictions: Path,
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # hints of MLflow about integer columns
-        dataset = mlflow.data.from_pandas(
+        dataset = from_pandas(
             frame, targets=LABEL, predictions=PREDICTION, name=name, source=predictions.as_uri()
         )
         with mlflow.start_run(run_id=run_id):

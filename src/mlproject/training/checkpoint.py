@@ -87,7 +87,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 def read_checkpoint(path: Path) -> Checkpoint | None:
     """Reads a checkpoint; None where there is none, or where the file is no checkpoint."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             about = json.loads(stored[_ABOUT].tobytes())
             groups: dict[str, dict[int, np.ndarray]] = {}
             for name in stored.files:

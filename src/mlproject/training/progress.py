@@ -104,12 +104,15 @@ class _Pace:
         self._steps += 1
 
     def end_epoch(self) -> None:
-        self._epoch_s = time.monotonic() - self._began
+        now = time.monotonic()
+        step_s = self._step_s()
+        # Without the first step, which traces the model, where the others tell its length.
+        began = self._began if step_s is None else self._first_step_at - step_s
+        self._epoch_s = now - began
 
     def seconds_left(self, epochs: int, steps: int | None, done: int) -> float | None:
         """Seconds for the rest of this epoch and so many more; None where nothing is known."""
-        timed = self._steps - 1
-        step_s = (self._last_step_at - self._first_step_at) / timed if timed > 0 else None
+        step_s = self._step_s()
         epoch_s = self._epoch_s
         if epoch_s is None and step_s is not None and steps:
             epoch_s = step_s * steps
@@ -121,6 +124,10 @@ class _Pace:
         if epochs <= 0:
             return rest
         return None if epoch_s is None else rest + epochs * epoch_s
+
+    def _step_s(self) -> float | None:
+        timed = self._steps - 1
+        return (self._last_step_at - self._first_step_at) / timed if timed > 0 else None
 
 
 def _shown(values: Mapping[str, float]) -> str:

@@ -49,9 +49,7 @@ def draw_figures(study: optuna.Study, objective: str, folder: Path) -> list[str]
         else:
             notes.append("no parallel coordinates: one value was tried of each hyperparameter")
         if len(complete) < LEAST_TRIALS or not varied:
-            notes.append(
-                f"no importances: {len(complete)} complete trials, {LEAST_TRIALS} are needed"
-            )
+            notes.append(f"no importances: {len(complete)} complete trials, {LEAST_TRIALS} needed")
         else:
             axes = drawn.plot_param_importances(shown, target_name=objective)
             _save(axes, "importance", folder)

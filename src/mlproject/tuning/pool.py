@@ -44,6 +44,10 @@ class Pool:
         job: The tuning.
         deadline: No trial begins after it (`time.time()`).
         listener: Told how it goes.
+
+    Attributes:
+        alive: The workers.
+        deaths: How many ended by no error of their own.
     """
 
     def __init__(self, job: TuneJob, deadline: float, listener: Listener) -> None:
@@ -51,6 +55,7 @@ class Pool:
         self._context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
         self._started = 0
         self.alive: list[Worker] = []
+        self.deaths = 0
 
     def start(self) -> None:
         """Starts one more worker."""

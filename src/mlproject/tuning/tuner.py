@@ -15,7 +15,7 @@ from mlproject.tuning.space import configured_params, make_suggest
 from mlproject.tuning.storage import open_storage, storage_url, translate_storage_errors
 from mlproject.tuning.study import Standing, fail_dead, open_study, standing
 from mlproject.tuning.trial_run import TrialRuns
-from mlproject.tuning.worker import every_trial_failed, has_time, run_trials, stop_if_hopeless
+from mlproject.tuning.worker import FIRST_FAILURES, every_trial_failed, has_time, run_trials
 
 WAIT_S = 2.0
 
@@ -106,17 +106,17 @@ def _take_leave(
         raise worker.error
     if code == 0:
         return
+    pool.deaths += 1
     lost = fail_dead(study)
-    listener.note(
-        f"a worker ended with code {code}; " + (f"trial {lost[0]} is lost" if lost else "no trial")
-    )
+    what = f"trial {lost[0]} is lost with it" if lost else "no trial is lost"
+    listener.note(f"a worker ended with code {code}; {what}")
     now = standing(study)
-    stop_if_hopeless(now)
-    if lost and _missing(now, job):
+    hopeless = pool.deaths >= FIRST_FAILURES and not now.of(TrialState.COMPLETE, TrialState.PRUNED)
+    if lost and _missing(now, job) and not hopeless:
         pool.start()
-    elif not pool.alive:
+    elif hopeless or not pool.alive:
         raise UserModuleError(
-            "Tuning failed: every worker process ended",
+            "Tuning failed: its worker processes ended, one after the other",
             received=f"exit code {code} of the last" + (" (killed)" if code == -9 else ""),
             expected="workers that train",
             next_step="look for what ended them in the log (a machine out of memory kills with "

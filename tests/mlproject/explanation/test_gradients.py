@@ -160,6 +160,27 @@ def test_lists_and_matrices_are_summed_to_their_feature(export: Export) -> None:
     there = {"image": np.ones((1, 2, 2), "float32"), "ids": np.array([[1, 2, 3]])}
     found = integrated_gradients(model, there, baseline_rows=[base])
     assert added(found) == pytest.approx({"image_xf": 10.0, "ids_xf": 6.0}, abs=1e-4)
+    parts = {share.feature: share.parts for share in found.transformed}
+    np.testing.assert_allclose(parts["image_xf"], weights, atol=1e-4)
+    assert parts["ids_xf"] is None
+
+
+def test_the_values_of_a_list_add_up_to_the_list_beside_discrete_features(export: Export) -> None:
+    specs = {"image": tf.TensorSpec([None, 4], tf.float32), "n": INT}
+
+    def predict(t: Any) -> Any:
+        number = tf.cast(t["n_xf"], tf.float32)
+        return tf.sigmoid(tf.reduce_sum(t["image_xf"] ** 2, 1) * number)[:, tf.newaxis]
+
+    model = export(specs, predict)
+    base = {"image": np.zeros((1, 4), "float32"), "n": np.array([1])}
+    there = {"image": np.array([[0.5, -0.5, 0.0, 1.0]], "float32"), "n": np.array([3])}
+    found = integrated_gradients(model, there, baseline_rows=[base])
+    share = next(s for s in found.transformed if s.feature == "image_xf")
+    assert sum(share.parts) == pytest.approx(share.attribution, abs=1e-3)
+    assert share.parts[0] == pytest.approx(share.parts[1])
+    assert share.parts[2] == 0.0
+    assert share.parts[3] > 2 * share.parts[0] > 0
 
 
 def test_the_gap_of_a_bent_model_is_within_the_tolerance(export: Export) -> None:

@@ -15,12 +15,12 @@ from mlproject.examples.reader import read_batches
 from mlproject.explanation.importance import (
     IMPORTANCE_FILE,
     MAX_ROWS,
-    SCORES,
     Importance,
     permutation_importance,
     read_importance,
     write_importance,
 )
+from mlproject.explanation.scores import SCORES
 from mlproject.saved_model import open_signature
 from mlproject.training import MODEL_FOLDER
 from mlproject.transform import TRANSFORMED_FILE

@@ -1,0 +1,176 @@
+"""`benison tune`: its options, and a whole tuning of a small project."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows import cli, tune_command
+from mlproject.errors import ConfigError
+
+PROJECT = """
+name: taxi
+module: taxi.py
+data: {path: trips.csv}
+training:
+  label: big_tip
+  epochs: 2
+  hyperparameters: {learning_rate: 0.05, units: [4]}
+tuning:
+  trials: 2
+  space:
+    learning_rate: {low: 1e-3, high: 0.1, log: true}
+    units: {choices: [[4], [2]]}
+"""
+MODULE = """
+import keras
+import tensorflow as tf
+
+
+def preprocessing_fn(inputs):
+    fare = tf.reshape(tf.cast(inputs["fare"], tf.float32), [-1, 1])
+    return {"fare_xf": fare / 40.0, "big_tip": tf.cast(fare[:, 0] > 20.0, tf.int64)}
+
+
+def build_model(hyperparameters):
+    inputs = {"fare_xf": keras.Input((1,), name="fare_xf")}
+    x = inputs["fare_xf"]
+    for units in hyperparameters["units"]:
+        x = keras.layers.Dense(units, activation="relu")(x)
+    model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(x))
+    model.compile(keras.optimizers.Adam(hyperparameters["learning_rate"]), "binary_crossentropy")
+    return model
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project, and a platform home of its own."""
+    monkeypatch.setenv("BENISON_HOME", str(tmp_path / "home"))
+    for name in ("MLFLOW_TRACKING_URI", "BENISON_PIPELINE_ROOT", "BENISON_TUNING_STORAGE"):
+        monkeypatch.delenv(name, raising=False)
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "project.yaml").write_text(PROJECT, encoding="utf-8")
+    (project / "taxi.py").write_text(MODULE, encoding="utf-8")
+    rows = "\n".join(f"{number % 24},{number % 37 + 0.5}" for number in range(600))
+    (project / "trips.csv").write_text(f"hour,fare\n{rows}\n", encoding="utf-8")
+    return project
+
+
+def parse(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    tune_command.add_parser(parser.add_subparsers(dest="command"))
+    return parser.parse_args(["tune", *words])
+
+
+def request(folder: Path, **changes: Any) -> Any:
+    from flows.tuning import TuneRequest
+
+    return TuneRequest(str(folder), **changes)
+
+
+def test_options_win_over_project_yaml(folder: Path) -> None:
+    tuning = request(folder, trials=9, parallel=3, timeout_s=1.5).load().config.tuning
+    assert (tuning.trials, tuning.parallel, tuning.timeout_s) == (9, 3, 1.5)
+    assert list(tuning.space) == ["learning_rate", "units"]
+    assert request(folder).load().config.tuning.trials == 2
+
+
+def test_a_project_without_a_tuning_section_is_told_what_to_write(folder: Path) -> None:
+    file = folder / "project.yaml"
+    file.write_text(PROJECT.partition("tuning:")[0], encoding="utf-8")
+    with pytest.raises(ConfigError, match="does not say what to tune") as caught:
+        request(folder).load()
+    assert "tuner_fn" in str(caught.value.expected)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--trials", "0"),
+        ("--trials", "2.5"),
+        ("--parallel", "-1"),
+        ("--timeout-s", "0"),
+        ("--timeout-s", "inf"),
+        ("--timeout-s", "soon"),
+        ("--force=maybe",),
+    ],
+)
+def test_wrong_options_are_usage_errors(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse("taxi", *words)
+    assert caught.value.code == 2
+    assert words[0].partition("=")[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "force"), [((), "false"), (("--force",), "true"), (("--force=True",), "true")]
+)
+def test_force_is_said_in_either_way(words: tuple[str, ...], force: str) -> None:
+    assert parse("taxi", *words).force == force
+
+
+def test_a_space_that_is_missing_ends_before_anything_is_trained(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = folder / "project.yaml"
+    file.write_text(PROJECT.replace("low: 1e-3, high: 0.1", "low: 1, high: 0.1"), encoding="utf-8")
+    assert cli.main(["tune", str(folder)]) == 2
+    assert "'low' must be below 'high'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_tuning_shows_its_trials_and_training_takes_what_it_found(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["tune", str(folder)]) == 0
+    shown = capsys.readouterr()
+    assert "trial 0 (1 of 2 done): val_loss" in shown.err
+    assert "trial 1 (2 of 2 done): val_loss" in shown.err
+    assert "Trials   2: 2 complete, 0 pruned, 0 failed" in shown.out
+    assert f"benison train {folder}" in shown.out
+    (first,) = (tmp_path / "home" / "pipeline" / "tune").glob("*/best.json")
+    best = json.loads(first.read_text(encoding="utf-8"))
+    assert f"learning_rate: {best['hyperparameters']['learning_rate']}" in shown.out
+
+    assert cli.main(["tune", str(folder)]) == 0
+    assert "= tune" in capsys.readouterr().err  # cached
+
+    assert cli.main(["tune", str(folder), "--trials", "3"]) == 0
+    shown = capsys.readouterr()
+    assert "trial 2 (3 of 3 done)" in shown.err
+    assert "trial 1 (" not in shown.err
+
+    assert cli.main(["tune", str(folder), "--force"]) == 0
+    shown = capsys.readouterr()
+    assert "trial 0 (1 of 2 done)" in shown.err
+    assert ".2\n" in shown.out  # the second study of its name
+
+    assert cli.main(["step", "train", str(folder)]) == 0
+    (trained,) = (tmp_path / "home" / "pipeline" / "train").glob("*/record.json")
+    params = json.loads(trained.read_text(encoding="utf-8"))["params"]
+    found = [
+        json.loads(file.read_text(encoding="utf-8"))["hyperparameters"]
+        for file in (tmp_path / "home" / "pipeline" / "tune").glob("*/best.json")
+    ]
+    assert {name: params[name] for name in ("learning_rate", "units")} in found
+
+
+@pytest.mark.slow
+def test_blocked_data_is_not_tuned(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    schema = 'feature { name: "fare" type: FLOAT presence { min_fraction: 1.0 } }\n'
+    schema += 'feature { name: "gone" type: INT presence { min_fraction: 1.0 min_count: 1 } }\n'
+    (folder / "schema.pbtxt").write_text(schema, encoding="utf-8")
+    text = PROJECT + "schema: {path: schema.pbtxt}\nvalidation: {default: block}\n"
+    (folder / "project.yaml").write_text(text, encoding="utf-8")
+    assert cli.main(["tune", str(folder)]) == 4
+    shown = capsys.readouterr()
+    assert "the data is blocked" in shown.err
+    assert "gone" in shown.err
