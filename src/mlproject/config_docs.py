@@ -95,6 +95,11 @@ def _type_name(annotation: Any) -> str:
     for noise in ("typing.", "datetime."):
         text = text.replace(noise, "")
     text = re.sub(r"mlproject\.sections\.\w+\.", "", text)
+    text = re.sub(
+        r"Annotated\[(tuple\[\w+, \.\.\.\]), BeforeValidator.*?\)\]\)\]",
+        r"\1",
+        text,
+    )
     text = re.sub(r"Annotated\[(\w+), .*?\]\)\]", r"\1", text)
     return "`" + text.replace("|", "or") + "`"
 

@@ -72,6 +72,7 @@ class Plan:
         code_digests: Function of the module file -> hash of the code it reaches.
         schema_digest: Hash of the reviewed schema file, if there is one.
         baseline: The champion that the candidate is compared with, or None.
+        cases_digest: Hash of the file of behavioural cases, if project.yaml names one.
         serving_digest: Hash of the rows seen at serving, if project.yaml names some.
         previous: Statistics of an earlier span that drift is measured from, where the window
             itself has none; or None.
@@ -91,6 +92,7 @@ class Plan:
     code_digests: Mapping[str, str]
     schema_digest: str | None
     baseline: VersionInfo | None
+    cases_digest: str | None = None
     serving_digest: str | None = None
     previous: Artifact | None = None
     tuned: Artifact | None = None
@@ -269,6 +271,7 @@ def make_plan(
         code_digests=code,
         schema_digest=reviewed,
         baseline=baseline,
+        cases_digest=cases,
         serving_digest=serving_digest,
         previous=previous,
         tuned=tuned,

@@ -1,4 +1,4 @@
-"""What a plan takes from outside the project: registered versions, and artifacts of earlier runs."""
+"""What a plan takes from outside the project: registered versions, artifacts of earlier runs."""
 
 from __future__ import annotations
 

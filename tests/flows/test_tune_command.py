@@ -102,12 +102,12 @@ def test_a_project_without_a_tuning_section_is_told_what_to_write(folder: Path) 
     ],
 )
 def test_wrong_options_are_usage_errors(
-    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...], capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
         parse("taxi", *words)
     assert caught.value.code == 2
-    assert words[0].partition("=")[0] in capsys.readouterr().err
+    assert words[0].partition("=")[0] in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -118,20 +118,20 @@ def test_force_is_said_in_either_way(words: tuple[str, ...], force: str) -> None
 
 
 def test_a_space_that_is_missing_ends_before_anything_is_trained(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     file = folder / "project.yaml"
     file.write_text(PROJECT.replace("low: 1e-3, high: 0.1", "low: 1, high: 0.1"), encoding="utf-8")
     assert cli.main(["tune", str(folder)]) == 2
-    assert "'low' must be below 'high'" in capsys.readouterr().err
+    assert "'low' must be below 'high'" in capfd.readouterr().err
 
 
 @pytest.mark.slow
 def test_a_tuning_shows_its_trials_and_training_takes_what_it_found(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["tune", str(folder)]) == 0
-    shown = capsys.readouterr()
+    shown = capfd.readouterr()
     assert "trial 0 (1 of 2 done): val_loss" in shown.err
     assert "trial 1 (2 of 2 done): val_loss" in shown.err
     assert "Trials   2: 2 complete, 0 pruned, 0 failed" in shown.out
@@ -141,15 +141,15 @@ def test_a_tuning_shows_its_trials_and_training_takes_what_it_found(
     assert f"learning_rate: {best['hyperparameters']['learning_rate']}" in shown.out
 
     assert cli.main(["tune", str(folder)]) == 0
-    assert "= tune" in capsys.readouterr().err  # cached
+    assert "= tune" in capfd.readouterr().err  # cached
 
     assert cli.main(["tune", str(folder), "--trials", "3"]) == 0
-    shown = capsys.readouterr()
+    shown = capfd.readouterr()
     assert "trial 2 (3 of 3 done)" in shown.err
     assert "trial 1 (" not in shown.err
 
     assert cli.main(["tune", str(folder), "--force"]) == 0
-    shown = capsys.readouterr()
+    shown = capfd.readouterr()
     assert "trial 0 (1 of 2 done)" in shown.err
     assert ".2\n" in shown.out  # the second study of its name
 
@@ -164,13 +164,13 @@ def test_a_tuning_shows_its_trials_and_training_takes_what_it_found(
 
 
 @pytest.mark.slow
-def test_blocked_data_is_not_tuned(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_blocked_data_is_not_tuned(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     schema = 'feature { name: "fare" type: FLOAT presence { min_fraction: 1.0 } }\n'
     schema += 'feature { name: "gone" type: INT presence { min_fraction: 1.0 min_count: 1 } }\n'
     (folder / "schema.pbtxt").write_text(schema, encoding="utf-8")
     text = PROJECT + "schema: {path: schema.pbtxt}\nvalidation: {default: block}\n"
     (folder / "project.yaml").write_text(text, encoding="utf-8")
     assert cli.main(["tune", str(folder)]) == 4
-    shown = capsys.readouterr()
+    shown = capfd.readouterr()
     assert "the data is blocked" in shown.err
     assert "gone" in shown.err

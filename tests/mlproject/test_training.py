@@ -60,6 +60,7 @@ class Trainer:
     def __init__(self, folder: Path, load: Load, request: Any, schema: Any) -> None:
         self.out = folder / "train"
         self.module = types.ModuleType("none")
+        self.notes: list[str] = []
         self._folder, self._load, self._request, self._schema = folder, load, request, schema
 
     def run(self, body: str, **changes: Any) -> dict[str, list[float]]:
@@ -67,7 +68,7 @@ class Trainer:
         self.out.mkdir()
         self.module = self._load(CODE.format(body=body))
         request = dataclasses.replace(self._request, **changes)
-        return train_model(request, self.module, self._schema, self.out)
+        return train_model(request, self.module, self._schema, self.out, self.notes.append)
 
 
 @pytest.fixture
@@ -204,13 +205,44 @@ def test_run_fn_is_given_what_the_project_asks_for(trainer: Trainer, train_reque
     (fn_args,) = trainer.module.seen
     assert fn_args.hyperparameters == train_request.hyperparameters
     assert (fn_args.train_steps, fn_args.eval_steps) == (7, 3)
-    assert (fn_args.label, fn_args.seed) == ("big_tipper", 42)
+    assert (fn_args.label, fn_args.seed, fn_args.task) == ("big_tipper", 42, "binary")
+    assert fn_args.transform_output == fn_args.transform_graph_path
+    assert (fn_args.base_model, fn_args.custom_config) == (None, {})
     assert "tips" in {f.name for f in read_schema(Path(fn_args.schema_path)).feature}
     output = tft.TFTransformOutput(fn_args.transform_graph_path)
     assert "fare_xf" in output.transformed_feature_spec()
     for files, split in ((fn_args.train_files, "train"), (fn_args.eval_files, "eval")):
         assert [Path(f).parent.name for f in files] == [f"Split-{split}"]
         assert all(Path(f).exists() for f in files)
+
+
+def test_run_fn_may_begin_with_the_champion(trainer: Trainer) -> None:
+    trainer.run(f"{FIT}; return model")
+    body = "model = keras.models.load_model(fn_args.base_model); seen.append(model.get_weights())"
+    trainer.run(f"{body}; return model", base_model=trainer.out)
+    (weights,) = trainer.module.seen
+    kept = keras.models.load_model(trainer.out / KERAS_FILE).get_weights()
+    for again, first in zip(kept, weights, strict=True):
+        np.testing.assert_array_equal(again, first)
+
+
+def test_a_model_that_keras_cannot_save_is_exported_all_the_same(trainer: Trainer) -> None:
+    trainer.run(
+        "\n    ".join(
+            [
+                "class Scale(keras.layers.Layer):",
+                "    def __init__(self, by): super().__init__(); self.by = by",
+                "    def call(self, x): return x * self.by",
+                "inner = build()",
+                "model = keras.Model(inner.input, Scale(np.array([0.5]))(inner.output))",
+                "return model",
+            ]
+        )
+    )
+    load_test(trainer.out / MODEL_FOLDER)
+    assert not (trainer.out / KERAS_FILE).exists()
+    (note,) = trainer.notes
+    assert note.startswith("no model.keras, so no warm start from this model: ")
 
 
 def test_everything_random_follows_the_seed(trainer: Trainer) -> None:

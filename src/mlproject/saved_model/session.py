@@ -64,7 +64,14 @@ def open_signature(model_dir: Path, signature: str = SIGNATURE) -> Iterator[Pred
                 tensor: fitted(name, arrays[name], shapes[name]) if name in shapes else arrays[name]
                 for name, tensor in tensors.items()
             }
-            return dict(session.run(outputs, feed))
+            try:
+                return dict(session.run(outputs, feed))
+            except (tf.errors.OpError, ValueError) as err:
+                raise ServingError(
+                    f"The signature '{signature}' of the SavedModel {model_dir} failed",
+                    received=" ".join(str(err).split())[:300],
+                    expected="an answer to rows of its inputs",
+                ) from err
 
         predict.input_names = tuple(tensors)  # type: ignore[attr-defined]
         yield predict

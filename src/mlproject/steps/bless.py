@@ -18,7 +18,7 @@ from mlproject.tracking import TAG
 BLESSING_FILE = "blessing.json"
 PAGE_FILE = "blessing.md"
 REPORT_FILE = "evaluation_report.html"
-CARD_FILE = "model_card.md"
+CARD_FILE, CARD_PAGE_FILE = "model_card.md", "model_card.html"
 MOST_CHARACTERS = 5_000  # of a tag in MLflow's database
 
 
@@ -71,7 +71,12 @@ def blessing_tags(blessing: Blessing, override: Override | None) -> dict[str, st
 def _write_reports(
     ctx: StepContext, value: Mapping[str, Any], infra: Mapping[str, Any] | None, figures: Path
 ) -> None:
-    from mlproject.report import model_card, report_from_artifacts, write_evaluation_report
+    from mlproject.report import (
+        model_card,
+        model_card_html,
+        report_from_artifacts,
+        write_evaluation_report,
+    )
 
     about = about_candidate(ctx)
     report = report_from_artifacts(ctx.inputs["evaluate"].path, value, infra, about)
@@ -79,3 +84,5 @@ def _write_reports(
     section = ctx.project.config.model_card
     card = model_card(section, about, report.rows, value, report.differences)
     (figures / CARD_FILE).write_text(card, encoding="utf-8")
+    page = model_card_html(section, about, report.rows, value, report.differences)
+    (figures / CARD_PAGE_FILE).write_text(page, encoding="utf-8")

@@ -18,9 +18,10 @@ from mlproject.evaluation import (
 )
 from mlproject.execution import StepContext
 from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, metric_names
+from mlproject.plan import cases_digest
 from mlproject.record import Record, figures_folder
 from mlproject.registry import SAVED_MODEL
-from mlproject.steps.planned import load_planned_module
+from mlproject.steps.planned import load_planned_module, must_be_planned
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,6 +101,7 @@ def _cases(ctx: StepContext) -> Cases | None:
     config = ctx.project.config
     if config.evaluation.cases is None:
         return None
+    must_be_planned("file of cases", cases_digest(ctx.project), ctx.plan.cases_digest)
     return read_cases(ctx.project.folder / config.evaluation.cases, config.training.task)
 
 
@@ -151,6 +153,7 @@ def _importance(
 ) -> Sequence[Importance]:
     from mlproject.evaluation.sample import sample_rows
     from mlproject.explanation.importance import permutation_importance, write_importance
+    from mlproject.figures.importance import importance_bars
 
     section, task = ctx.project.config.evaluation, ctx.project.config.training.task
     if not section.importance_rows:
@@ -159,6 +162,8 @@ def _importance(
     main = metric_names(task)[0]
     found = permutation_importance(predict, rows, labels[numbers], task, main, section.seed)
     write_importance(found, ctx.out_dir)
+    if any(each.drop is not None for each in found):
+        importance_bars(found, main, figures_folder(ctx.out_dir) / "importance.png")
     return found
 
 

@@ -26,12 +26,12 @@ def hyperparameters_of(ctx: StepContext) -> dict[str, Any]:
     return {**ctx.project.config.training.hyperparameters, **found}
 
 
-def must_be_planned(what: str, now: str, planned: str | None) -> None:
+def must_be_planned(what: str, now: str | None, planned: str | None) -> None:
     """Refuses what changed since the plan: it must not be published under the old fingerprint."""
     if now != planned:
         raise DataError(
             f"The {what} changed while the run was going on",
-            received=f"digest {now[:12]}, and {(planned or '')[:12]} when the run was planned",
+            received=f"digest {(now or '')[:12]}, and {(planned or '')[:12]} when the run was planned",
             next_step="run again: what is finished and unchanged is kept",
         )
 

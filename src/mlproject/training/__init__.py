@@ -10,14 +10,13 @@ The artifact:
     figures/tensorboard/  TensorBoard's logs (`benison tensorboard`)
 """
 
+from mlproject.training.export import KERAS_FILE, MODEL_FOLDER
 from mlproject.training.fn_args import FnArgs
 from mlproject.training.request import TrainRequest
 from mlproject.training.strategy import is_chief
 from mlproject.training.trainer import (
     HISTORY_FILE,
     INPUTS_FILE,
-    KERAS_FILE,
-    MODEL_FOLDER,
     Fitted,
     fit_model,
     train_model,

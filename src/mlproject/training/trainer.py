@@ -10,10 +10,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from mlproject.errors import UserModuleError
 from mlproject.record import FIGURES
-from mlproject.saved_model import export_saved_model, load_test
+from mlproject.saved_model import load_test
 from mlproject.schema import read_schema, serving_features
+from mlproject.training.export import KERAS_FILE, MODEL_FOLDER, export_model, outside_strategy
 from mlproject.training.fn_args import FnArgs
 from mlproject.training.model_checks import check_is_model, features_must_match_inputs
 from mlproject.training.request import TrainRequest
@@ -27,12 +27,8 @@ if TYPE_CHECKING:
 
     from mlproject.training.progress import Listeners
 
-MODEL_FOLDER = "saved_model"
-KERAS_FILE = "model.keras"
 HISTORY_FILE = "history.json"
 INPUTS_FILE = "inputs.json"
-# What Keras, and layers of the user's own, raise for what has no configuration.
-_NOT_SAVED = (ValueError, TypeError, NotImplementedError, AttributeError, RuntimeError, LookupError)
 TENSORBOARD_FOLDER = f"{FIGURES}/tensorboard"
 
 
@@ -97,7 +93,7 @@ def train_model(
     if logs is not None and logs.is_dir() and logs != out_dir / TENSORBOARD_FOLDER:
         shutil.copytree(logs, out_dir / TENSORBOARD_FOLDER)
     module_path = Path(str(module.__file__))
-    _export(fitted.model, request, schema, out_dir, module_path, on_note)
+    export_model(fitted.model, request, schema, out_dir, module_path, on_note)
     inputs = load_test(out_dir / MODEL_FOLDER)
     (out_dir / INPUTS_FILE).write_text(json.dumps(inputs), encoding="utf-8")
     (out_dir / HISTORY_FILE).write_text(json.dumps(fitted.history), encoding="utf-8")
@@ -152,7 +148,7 @@ def fit_model(
                 check_is_model(model, "run_fn", module_path.name, expected)
         else:
             model = _build_and_fit(request, module, fn_args, devices, listeners)
-        return Fitted(_plain(model, devices), dict(progress.history))
+        return Fitted(outside_strategy(model, devices), dict(progress.history))
 
 
 def _build_and_fit(
@@ -240,53 +236,3 @@ def _fn_args(
         custom_config=dict(request.custom_config),
         callbacks=callbacks,
     )
-
-
-def _plain(model: Any, devices: Devices) -> Any:
-    """A model outside its strategy: exporting mirrored variables would wait for other workers."""
-    if model is None or devices.strategy is None:
-        return model
-    import keras
-
-    weights = model.get_weights()
-    try:
-        plain = keras.models.clone_model(model)
-    except (ValueError, NotImplementedError, TypeError):  # a subclassed model without a config
-        return model
-    plain.set_weights(weights)
-    return plain
-
-
-def _export(
-    model: Any,
-    request: TrainRequest,
-    schema: Schema,
-    out_dir: Path,
-    module_path: Path,
-    on_note: Callable[[str], None] | None,
-) -> None:
-    folder = out_dir / MODEL_FOLDER
-    if model is not None:
-        graph = TransformGraph(request.transformed_dir / GRAPH_FOLDER)
-        export_saved_model(model, graph, schema, request.label, folder, module_path)
-        problem = _save_keras(model, out_dir / KERAS_FILE)
-    elif not (folder / "saved_model.pb").exists():
-        raise UserModuleError(
-            f"run_fn of {module_path.name} left no model",
-            received="None, and nothing in fn_args.serving_model_dir",
-            expected="a returned keras.Model, or a SavedModel in that folder",
-        )
-    else:
-        problem = "run_fn wrote a SavedModel by itself"
-    if problem and on_note is not None:
-        on_note(f"no {KERAS_FILE}, so no warm start from this model: {problem}")
-
-
-def _save_keras(model: Any, path: Path) -> str:
-    """Saves the Keras model; what is wrong where it cannot be, which is no failure."""
-    try:
-        model.save(path)
-    except _NOT_SAVED as err:
-        path.unlink(missing_ok=True)
-        return f"{type(err).__name__}: {(str(err).splitlines() or [''])[0][:200]}"
-    return ""

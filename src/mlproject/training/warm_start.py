@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-KERAS_FILE = "model.keras"
+from mlproject.training.export import KERAS_FILE
 
 
 def load_base_weights(model: keras.Model, base_model: Path, module: ModuleType) -> str:

@@ -150,9 +150,14 @@ class Objective:
         objective, runs = self._job.section.objective, self._runs
 
         class Watch(keras.callbacks.Callback):
+            def __init__(self) -> None:
+                super().__init__()
+                self.epochs = 0  # of every `fit` of the trial
+
             def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
                 metrics = {name: float(value) for name, value in (logs or {}).items()}
-                runs.live(run_id, metrics, epoch)
+                step, self.epochs = self.epochs, self.epochs + 1
+                runs.live(run_id, metrics, step)
                 if objective not in metrics:
                     # Metrics of validation may come in some epochs only.
                     if not objective.startswith("val_") or any(
@@ -160,9 +165,9 @@ class Objective:
                     ):
                         raise NoObjective(" ".join(metrics))
                     return
-                trial.report(metrics[objective], epoch)
+                trial.report(metrics[objective], step)
                 last = epoch + 1 >= int((self.params or {}).get("epochs") or 0)
                 if not last and trial.should_prune():
-                    raise Pruned(f"{objective} {metrics[objective]:.4f} at epoch {epoch + 1}")
+                    raise Pruned(f"{objective} {metrics[objective]:.4f} at epoch {self.epochs}")
 
         return Watch()

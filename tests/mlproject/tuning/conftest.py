@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def run_fn(fn_args):
     )
     return model
 """
+NUMBERS = itertools.count()
 SPACE = {"learning_rate": {"low": 1e-4, "high": 0.3, "log": True}}
 
 
@@ -112,3 +114,13 @@ def make_job(rows: Path, settings: Settings, tmp_path: Path) -> Callable[..., An
         return dataclasses.replace(made, **(job or {}))
 
     return make
+
+
+@pytest.fixture
+def database(postgres: Any) -> Iterator[str]:
+    """URL of a fresh PostgreSQL database, of a name that no MLflow client of this process knows."""
+    postgres.start()
+    name = f"tuning_{next(NUMBERS)}"
+    postgres.execute(f"CREATE DATABASE {name}")
+    yield postgres.url.removesuffix("postgres") + name
+    postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")

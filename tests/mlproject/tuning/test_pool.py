@@ -186,3 +186,26 @@ def test_two_tunings_at_once_share_a_study_and_its_limit(make_job: MakeJob, tmp_
     assert [row["state"] for row in rows] == ["complete"] * 5
     done = {t.user_attrs["process"] for t in study.trials if not t.user_attrs.get("surplus")}
     assert len(done) == 2
+
+
+@pytest.mark.postgres
+def test_mlflow_and_the_study_share_a_postgres_database_with_all_workers(
+    make_job: MakeJob, database: str, tmp_path: Path
+) -> None:
+    job = make_job(trials=4, parallel=2)
+    shared = dataclasses.replace(job.settings, tracking_uri=database)
+    tracker = Tracker(shared, "tiny")
+    run_id = tracker.start_run("tune", {})
+    said: list[str] = []
+    study = tune(
+        dataclasses.replace(job, settings=shared, run_id=run_id), Listener(said.append, said.append)
+    )
+    assert [row["state"] for row in trial_rows(study)] == ["complete"] * 4
+    runs = tracker.client.search_runs(
+        [tracker.experiment_id], f"tags.mlflow.parentRunId = '{run_id}'"
+    )
+    assert [run.info.status for run in runs] == ["FINISHED"] * 4
+    assert not (job.settings.home / "optuna.db").exists()
+    told = "".join([*said, *(str(run.data.to_dictionary()) for run in runs)])
+    assert "w@rd" not in told
+    assert "w%40rd" not in told

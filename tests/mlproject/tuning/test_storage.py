@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,7 +21,6 @@ from mlproject.tuning.storage import FILE, SCHEMA, open_storage, storage_url
 from mlproject.tuning.study import open_study
 
 SECTION = TuningSection()
-NUMBERS = itertools.count()
 
 
 def with_storage(settings: Settings, url: str) -> Settings:
@@ -99,16 +96,6 @@ def test_a_database_that_does_not_answer_is_said_without_the_password(settings: 
         open_storage(with_storage(settings, url))
     assert "127.0.0.1:9" in str(caught.value)
     assert "s3cr3t" not in str(caught.value)
-
-
-@pytest.fixture
-def database(postgres: Any) -> Iterator[str]:
-    """URL of a fresh PostgreSQL database, of a name that no MLflow client of this process knows."""
-    postgres.start()
-    name = f"tuning_{next(NUMBERS)}"
-    postgres.execute(f"CREATE DATABASE {name}")
-    yield postgres.url.removesuffix("postgres") + name
-    postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def tables(url: str, schema: str) -> set[str]:
