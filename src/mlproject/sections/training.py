@@ -82,9 +82,13 @@ class TrainingSection(Section):
 class SpaceSection(Section):
     """Where a hyperparameter is looked for."""
 
-    low: float | None = Field(None, description="Lowest value (inclusive).")
-    high: float | None = Field(None, description="Highest value (inclusive).")
-    step: float | None = Field(None, gt=0, description="Distance of the values tried.")
+    low: int | float | None = Field(
+        None,
+        description="Lowest value (inclusive). With whole bounds (`1`, not `1.0`) only whole "
+        "numbers are tried.",
+    )
+    high: int | float | None = Field(None, description="Highest value (inclusive).")
+    step: int | float | None = Field(None, gt=0, description="Distance of the values tried.")
     log: bool = Field(False, description="Search the logarithm.")
     choices: tuple[Scalar | list[Scalar], ...] = Field(
         (), description="Instead of `low` and `high`: the values."
@@ -106,7 +110,7 @@ class SpaceSection(Section):
     def whole(self) -> bool:
         """True where only whole numbers are tried: the bounds and the step are whole."""
         given = [n for n in (self.low, self.high, self.step) if n is not None]
-        return bool(given) and all(n == int(n) for n in given)
+        return bool(given) and all(isinstance(n, int) for n in given)
 
 
 class TuningSection(Section):

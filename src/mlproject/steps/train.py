@@ -98,8 +98,9 @@ def _base_model(ctx: StepContext) -> Iterator[Path | None]:
         yield None
         return
     with tempfile.TemporaryDirectory() as folder:
+        base_model = Path(folder)
         try:
-            ctx.registry.download(version, KERAS_MODEL, Path(folder))
+            base_model = ctx.registry.download(version, KERAS_MODEL, base_model).parent
         except RegistryError as err:
             ctx.note(f"version {version.version} has no {KERAS_MODEL}: {err.received}")
-        yield Path(folder)
+        yield base_model

@@ -7,10 +7,12 @@ database; for SQLite the study is a file beside MLflow's.
 
 from __future__ import annotations
 
+import fcntl
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -22,7 +24,7 @@ from mlproject.settings import Settings
 from mlproject.tracking import shown_uri
 
 SCHEMA = "benison_tuning"
-FILE = "optuna.db"
+FILE, LOCK_FILE = "optuna.db", ".optuna.lock"
 VARIABLE = "BENISON_TUNING_STORAGE"
 HEARTBEAT_S, GRACE_S = 10, 60  # a trial without a sign of life for that long is lost
 CONNECT_TIMEOUT_S = 10
@@ -60,10 +62,10 @@ def open_storage(settings: Settings) -> optuna.storages.RDBStorage:
         if address.get_backend_name() == "postgresql":
             return _open_postgres(address)
         if address.get_backend_name() == "sqlite":
-            settings.home.mkdir(parents=True, exist_ok=True)
-            _refuse_foreign(address, {})
-            return _storage(address, {"connect_args": {"timeout": BUSY_TIMEOUT_S}})
-        _refuse_foreign(address, {})
+            with _first_come(settings.home):
+                _refuse_foreign(address)
+                return _storage(address, {"connect_args": {"timeout": BUSY_TIMEOUT_S}})
+        _refuse_foreign(address)
         return _storage(address, {"pool_pre_ping": True})
 
 
@@ -106,7 +108,6 @@ def _open_postgres(address: sqlalchemy.URL) -> optuna.storages.RDBStorage:
         "options": f"{given} -csearch_path={SCHEMA}".strip(),
         "connect_timeout": CONNECT_TIMEOUT_S,
     }
-    # What the URL says of itself would win over connect_args in no driver, but say it once.
     plain = address.difference_update_query(["options"])
     engine = sqlalchemy.create_engine(plain, connect_args=connect)
     try:
@@ -121,9 +122,18 @@ def _open_postgres(address: sqlalchemy.URL) -> optuna.storages.RDBStorage:
         engine.dispose()
 
 
-def _refuse_foreign(address: sqlalchemy.URL, options: dict[str, Any]) -> None:
+@contextmanager
+def _first_come(home: Path) -> Iterator[None]:
+    """Lets one process of this machine at a time open the file: the first makes its tables."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / LOCK_FILE).open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _refuse_foreign(address: sqlalchemy.URL) -> None:
     """Refuses a database whose migrations are another program's, before a table is made in it."""
-    engine = sqlalchemy.create_engine(address, **options)
+    engine = sqlalchemy.create_engine(address)
     try:
         tables = set(sqlalchemy.inspect(engine).get_table_names())
     finally:

@@ -311,7 +311,9 @@ FEATURE_LISTS = b"\x12\x08\x0a\x06\x0a\x01a\x12\x01\x0a"  # field 2: feature_lis
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["early", "late"])
-@pytest.mark.parametrize("record", [FEATURE_LISTS, FEW[0] + FEATURE_LISTS])
+@pytest.mark.parametrize(
+    "record", [FEATURE_LISTS, FEW[0] + FEATURE_LISTS], ids=["alone", "after features"]
+)
 def test_sequence_examples_are_refused(tmp_path: Path, record: bytes, late: bool) -> None:
     before = FEW * (1_000 if late else 1)
     message = refused(tmp_path, [*before, record])

@@ -125,7 +125,9 @@ def lines(before: Any, after: Any) -> list[str]:
     return [str(change) for change in diff_schemas(before, after)]
 
 
-@pytest.mark.parametrize(("changes", "expected"), BROKEN, ids=[str(c[0]) for c in BROKEN])
+@pytest.mark.parametrize(
+    ("changes", "expected"), BROKEN, ids=[f"{n} {', '.join(c[0])}" for n, c in enumerate(BROKEN)]
+)
 def test_the_schema_changes_where_the_data_breaks_it_and_nowhere_else(
     changes: dict[str, Any], expected: list[str], schema: Any
 ) -> None:

@@ -46,6 +46,11 @@ def test_whole_bounds_give_whole_numbers() -> None:
     assert set(tried({"low": 32, "high": 96, "step": 32}, 60)) == {32, 64, 96}
 
 
+def test_bounds_written_as_fractions_give_fractions() -> None:
+    values = tried({"low": 0.0, "high": 1.0}, 20)
+    assert len({value for value in values if 0 < value < 1}) > 10
+
+
 def test_choices_may_be_lists_and_keep_their_types() -> None:
     choices = [[64, 32], [], "relu", 3, 0.5, True]
     values = tried({"choices": choices}, 200)
