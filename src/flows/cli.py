@@ -22,6 +22,7 @@ from flows import (
     explain_command,
     schema_command,
     tensorboard_command,
+    train_worker_command,
     tune_command,
 )
 from mlproject.errors import PlatformError
@@ -116,6 +117,7 @@ def build_parser() -> argparse.ArgumentParser:
     step.add_argument("step", metavar="STEP", help="ingest, statistics, schema, validate, ...")
     _add_run_options(step)
 
+    train_worker_command.add_parser(commands)
     tune_command.add_parser(commands)
     tensorboard_command.add_parser(commands)
 

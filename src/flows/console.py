@@ -153,7 +153,7 @@ def show_summary(console: Console, outcome: Mapping[str, Any], hint: str) -> Non
         "not_blessed": ("NOT BLESSED: the champion stays", "yellow"),
         "blocked": ("DATA BLOCKED: nothing was trained", "red"),
     }[status]
-    if outcome["override"] is not None:
+    if (outcome["override"] or {}).get("effect") == "applied":
         title, style = "BLESSED BY OVERRIDE", "yellow"
     parts: list[Any] = [Text(f"- {reason}") for reason in outcome["reasons"][:12]]
     parts += [Text(f"- {reason}", "dim") for reason in outcome["warnings"][:6]]

@@ -18,10 +18,11 @@ from mlproject.errors import ConfigError
 from mlproject.outcome import EXIT_CODES
 from mlproject.plan import check_step_name
 from mlproject.progress import Event, emit, listening
+from mlproject.project_checks import check_project
 from mlproject.project_data import ingest_request
 from mlproject.schema import read_schema, set_environments
 from mlproject.settings import read_settings
-from mlproject.user_module import check_contract, read_module
+from mlproject.user_module import read_module
 
 NEED_TENSORFLOW = (
     "statistics",
@@ -100,7 +101,7 @@ def check(args: argparse.Namespace) -> int:
 
     request = Request(args.project)
     project = request.load()
-    check_contract(read_module(project.module_path))
+    check_project(project, read_module(project.module_path))
     validation = project.config.validation
     features = None
     if project.schema_path:

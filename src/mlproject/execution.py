@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mlproject.artifacts import Artifact, ArtifactStore, read_value, translate_os_errors
+from mlproject.blessing.verdict import INFRA_BLESSED
 from mlproject.chain import STEPS, PlannedStep
 from mlproject.config import Project
 from mlproject.errors import DataError
@@ -168,6 +169,8 @@ class PipelineRun:
             return self._made[name], False
         if planned.cached is not None:
             reason = "what it was made of, or what it left outside its folder, has changed"
+            if name == "infra_validate":
+                reason = "it is tried again until it passes, or what it was made of has changed"
             planned = replace(planned, cached=None, reason=reason)
         inputs = {i: self._published(i, name) for i in planned.inputs}
         emit(Event("start", name, planned.reason))
@@ -290,8 +293,11 @@ def still_stands(artifact: Artifact, registry: Registry) -> bool:
     """False where what a step did outside its folder is gone: a version, an exported model.
 
     A champion alias that was moved to another version stands: a person did that. One that is gone
-    does not: nothing would be served.
+    does not: nothing would be served. Nor does a trial in a server that did not end well: a busy
+    machine, or one whose Docker engine was away, says nothing of the next trial.
     """
+    if artifact.step == "infra_validate":
+        return artifact.value.get("verdict") == INFRA_BLESSED
     if artifact.step == "register":
         name, number = read_value(artifact, "name"), read_value(artifact, "version")
         return registry.version(name, number) is not None and registry.champion(name) is not None

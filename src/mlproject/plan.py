@@ -28,11 +28,12 @@ from mlproject.plan_inputs import (
     previous_statistics,
     tuned_by_hand,
 )
+from mlproject.project_checks import check_project
 from mlproject.project_data import ingest_request, serving_request
 from mlproject.reach import reach_digest
 from mlproject.registry import TRAIN_RUN_TAG, VersionInfo
 from mlproject.tuning.digest import space_digest
-from mlproject.user_module import check_contract, functions_of, read_module
+from mlproject.user_module import functions_of, read_module
 
 USER_FUNCTIONS = (
     "preprocessing_fn",
@@ -164,7 +165,7 @@ def make_plan(
     if from_step:
         check_step_name(from_step)
     source = read_module(project.module_path)
-    check_contract(source)
+    check_project(project, source)
     request = ingest_request(project)
     check_request(request)
     config = project.config

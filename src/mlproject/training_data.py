@@ -242,8 +242,8 @@ class _Reading:
 
         A batch that begins in one piece of the file and ends in the next is a piece by itself.
 
-        What is yielded is kept nowhere here: two pieces are in memory, the one that is sliced and
-        the one that is read ahead.
+        What is yielded is kept nowhere here: the piece that is sliced and the one that is read
+        ahead are TensorFlow's, and a third exists only while it is read.
         """
         order = None if seed is None else np.random.default_rng((seed, epoch))
         rest: list[Columns] = []

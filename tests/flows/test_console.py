@@ -336,3 +336,20 @@ with quiet(Path({home!r}), "train", False) as (stream, _), Display(stream, "taxi
     print("a library, out", flush=True)
     print("a library, err", file=sys.stderr, flush=True)
 """
+
+
+@pytest.mark.parametrize(
+    ("status", "effect", "title"),
+    [
+        ("blessed", "applied", "BLESSED BY OVERRIDE"),
+        ("blessed", "not needed", "BLESSED ─"),
+        ("not_blessed", "refused", "NOT BLESSED: the champion stays"),
+    ],
+)
+def test_only_an_override_that_applied_is_in_the_title(
+    status: str, effect: str, title: str
+) -> None:
+    override = {"who": "ada", "reason": "why", "when": "2026-11-21T10:00:00+00:00"}
+    text = summary(status=status, override={**override, "effect": effect})
+    assert title in text
+    assert ("BY OVERRIDE" in text) == (effect == "applied")

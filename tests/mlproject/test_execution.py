@@ -121,6 +121,7 @@ class Bench:
         self.calls: list[str] = []
         self.values: dict[str, Mapping[str, Any]] = {name: {"made by": name} for name in STEPS}
         self.values["validate"] = {"blocked": False, "reasons": []}
+        self.values["infra_validate"] = {"verdict": "INFRA_BLESSED", "reasons": []}
         self.values["bless"] = {"verdict": "BLESSED", "reasons": []}
         self.on_call: Callable[[StepContext], None] = lambda context: None
 
@@ -521,6 +522,20 @@ def test_an_exported_model_that_is_gone_is_exported_again(bench: Bench, tmp_path
     assert bench.run().run_step("export")[1] is True
     target.rmdir()
     assert bench.run().run_step("export")[1] is False
+
+
+@pytest.mark.parametrize("verdict", ["NOT_VALIDATED", "INFRA_NOT_BLESSED"])
+def test_a_trial_that_did_not_pass_is_held_again_and_judged_again(
+    verdict: str, bench: Bench
+) -> None:
+    bench.values["infra_validate"] = {"verdict": verdict, "reasons": ["the machine was busy"]}
+    bench.prepare()
+    bench.values["infra_validate"] = {"verdict": "INFRA_BLESSED", "reasons": []}
+    bench.prepare()
+    assert bench.calls.count("evaluate") == 1
+    assert (bench.calls.count("infra_validate"), bench.calls.count("bless")) == (2, 2)
+    bench.prepare()
+    assert (bench.calls.count("infra_validate"), bench.calls.count("bless")) == (2, 2)
 
 
 def test_a_step_alone_logs_to_a_run_of_its_own(bench: Bench) -> None:

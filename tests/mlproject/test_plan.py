@@ -30,6 +30,7 @@ def preprocessing_fn(inputs):
 def run_fn(fn_args):
     return UNITS
 """
+CASES = "golden: [{name: a, row: {fare: 1}, at_most: 1}]\n"
 SCHEMA = 'feature { name: "tips" type: FLOAT }\nfeature { name: "zip" type: BYTES }\n'
 
 
@@ -195,7 +196,7 @@ CHANGES: dict[str, tuple[Callable[[Bench], object], set[str]]] = {
     "the resamples": (lambda b: b.set("evaluation", resamples=200), JUDGED),
     "the confidence": (lambda b: b.set("evaluation", confidence=0.9), JUDGED),
     "the behavioural cases": (
-        lambda b: (b.write("cases.yaml", "golden: []"), b.set("evaluation", cases="cases.yaml")),
+        lambda b: (b.write("cases.yaml", CASES), b.set("evaluation", cases="cases.yaml")),
         since("evaluate"),
     ),
     "a budget of the trial": (
@@ -454,7 +455,7 @@ def test_an_override_makes_another_blessing(bench: Bench) -> None:
 
 
 def test_a_file_of_cases_that_is_missing_names_the_closest(bench: Bench) -> None:
-    bench.write("cases.yaml", "golden: []")
+    bench.write("cases.yaml", CASES)
     bench.set("evaluation", cases="case.yaml")
     with pytest.raises(ConfigError, match=r"did you mean 'cases\.yaml'"):
         bench.plan()

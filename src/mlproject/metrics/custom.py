@@ -13,9 +13,9 @@ import numpy as np
 
 from mlproject.errors import UserModuleError, closest
 from mlproject.metrics.names import HIGHER_IS_BETTER
+from mlproject.project_checks import METRICS_FUNCTION, no_metrics_function
 from mlproject.user_module import call_user_function
 
-FUNCTION = "custom_metrics"
 KERAS_ROWS = 100_000
 
 
@@ -54,7 +54,7 @@ class CustomMetrics:
                 f"The metric '{name}' of {self.path.name} cannot be judged",
                 received=repr(given)[:100],
                 expected="a finite number",
-                next_step=f"mend it in `{FUNCTION}()`, or drop it from "
+                next_step=f"mend it in `{METRICS_FUNCTION}()`, or drop it from "
                 "`evaluation.custom_metrics` in project.yaml",
             )
         return value
@@ -109,9 +109,9 @@ def load_custom_metrics(module: ModuleType, path: Path, declared: Iterable[str])
             dict of exactly the declared names to functions or Keras metrics.
     """
     names = tuple(declared)
-    function = getattr(module, FUNCTION, None)
+    function = getattr(module, METRICS_FUNCTION, None)
     if not callable(function):
-        raise no_custom_metrics(path, names)
+        raise no_metrics_function(path.name, names)
     given = call_user_function(function, path)
     found = given if isinstance(given, dict) else {}
     clash = [name for name in names if name in HIGHER_IS_BETTER]
@@ -127,23 +127,13 @@ def load_custom_metrics(module: ModuleType, path: Path, declared: Iterable[str])
     ]
     if any(faults):
         raise UserModuleError(
-            f"The function '{FUNCTION}' of {path.name} does not fit project.yaml",
+            f"The function '{METRICS_FUNCTION}' of {path.name} does not fit project.yaml",
             received="; ".join(fault for fault in faults if fault),
             expected=f"a dict of {', '.join(names)} -> function(labels, predictions) -> float, or "
             "keras.metrics.Metric",
             next_step="make the names those of `evaluation.custom_metrics` in project.yaml",
         )
     return CustomMetrics(path, found)
-
-
-def no_custom_metrics(path: Path, declared: Iterable[str]) -> UserModuleError:
-    """The error of a module file without the function that project.yaml wants."""
-    return UserModuleError(
-        f"The module file {path.name} has no function '{FUNCTION}'",
-        received=f"evaluation.custom_metrics: {', '.join(declared)}",
-        expected=f"`def {FUNCTION}():` that gives a dict of name -> function(labels, predictions)",
-        next_step="write it, or drop `evaluation.custom_metrics` from project.yaml",
-    )
 
 
 def _is_keras(metric: Any) -> bool:

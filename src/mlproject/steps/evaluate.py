@@ -19,6 +19,7 @@ from mlproject.evaluation import (
 from mlproject.execution import StepContext
 from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, metric_names
 from mlproject.plan import cases_digest
+from mlproject.project_checks import METRICS_FUNCTION
 from mlproject.record import Record, figures_folder
 from mlproject.registry import SAVED_MODEL
 from mlproject.steps.planned import load_planned_module, must_be_planned
@@ -79,20 +80,13 @@ def run_evaluate(ctx: StepContext) -> Mapping[str, Any]:
 
 
 def _custom_metrics(ctx: StepContext) -> CustomMetrics:
-    from mlproject.metrics.custom import (
-        FUNCTION,
-        CustomMetrics,
-        load_custom_metrics,
-        no_custom_metrics,
-    )
+    from mlproject.metrics.custom import CustomMetrics, load_custom_metrics
 
     declared = tuple(ctx.project.config.evaluation.custom_metrics)
     path = ctx.project.module_path
     if not declared:
         return CustomMetrics()
-    if FUNCTION not in ctx.plan.code_digests:
-        raise no_custom_metrics(path, declared)
-    return load_custom_metrics(load_planned_module(ctx, FUNCTION), path, declared)
+    return load_custom_metrics(load_planned_module(ctx, METRICS_FUNCTION), path, declared)
 
 
 def _cases(ctx: StepContext) -> Cases | None:

@@ -31,7 +31,8 @@ def must_be_planned(what: str, now: str | None, planned: str | None) -> None:
     if now != planned:
         raise DataError(
             f"The {what} changed while the run was going on",
-            received=f"digest {(now or '')[:12]}, and {(planned or '')[:12]} when the run was planned",
+            received=f"digest {(now or '')[:12]}, and {(planned or '')[:12]} when the run was "
+            "planned",
             next_step="run again: what is finished and unchanged is kept",
         )
 

@@ -12,11 +12,11 @@ from typing import Any
 import optuna
 
 from mlproject.errors import ConfigError, UserModuleError
+from mlproject.project_checks import TUNER, check_one_space
 from mlproject.sections import SpaceSection, TuningSection
 from mlproject.user_module import call_user_function
 
 Suggest = Callable[[optuna.Trial], dict[str, Any]]
-FUNCTION = "tuner_fn"
 
 
 def make_suggest(section: TuningSection, module: ModuleType) -> Suggest:
@@ -32,26 +32,12 @@ def make_suggest(section: TuningSection, module: ModuleType) -> Suggest:
     Raises:
         ConfigError: There is no space, there are two, or its choices cannot be told apart.
     """
-    function = getattr(module, FUNCTION, None)
-    if section.space and function is not None:
-        raise ConfigError(
-            "Reading the search space failed: there are two",
-            received=f"tuning.space in project.yaml, and {FUNCTION} in the module file",
-            expected="one of them",
-            next_step=f"remove `tuning.space`, or {FUNCTION}",
-        )
+    function: Any = getattr(module, TUNER, None)
+    check_one_space(bool(section.space), function is not None)
     if section.space:
         for name, part in section.space.items():
             labels(name, part)
         return lambda trial: {n: suggest_value(trial, n, p) for n, p in section.space.items()}
-    if function is None:
-        raise ConfigError(
-            "Reading the search space failed: there is none",
-            received=f"no tuning.space in project.yaml, and no {FUNCTION} in the module file",
-            expected="one of them",
-            next_step="add to project.yaml `tuning: {space: {learning_rate: {low: 1e-4, high: "
-            "1e-2, log: true}}}`, or see docs/tuning.md",
-        )
     path = Path(str(module.__file__))
     return lambda trial: _called(function, path, trial)
 
@@ -134,7 +120,7 @@ def _called(
     except (TypeError, ValueError) as err:
         problem = f"{given!r}: {err}"
     raise UserModuleError(
-        f"{FUNCTION} of {path.name} gave no hyperparameters",
+        f"{TUNER} of {path.name} gave no hyperparameters",
         received=problem[:300],
         expected="a dict of names to numbers, texts, booleans and lists of them, such as "
         "{'learning_rate': trial.suggest_float('learning_rate', 1e-4, 1e-2, log=True)}",
