@@ -108,6 +108,17 @@ def test_epochs_and_batch_size_are_project_yamls_or_a_hyperparameters(trainer: T
     assert int(few.model.optimizer.iterations.numpy()) == 2 * 3
 
 
+def test_each_epoch_is_validated_on_the_same_rows(trainer: Trainer) -> None:
+    """Keras's own `validation_steps` would take the next rows of the split in the next epoch."""
+    body = "return compiled(model(), rate=0.0)"
+    asked = trainer.fit(body, epochs=4, batch_size=100, train_steps=1, eval_steps=2)
+    assert len(set(asked.history["val_loss"])) == 1
+    whole = trainer.fit(body, epochs=1, batch_size=100, train_steps=1)
+    assert whole.history["val_loss"][0] != asked.history["val_loss"][0]
+    more = trainer.fit(body, epochs=2, batch_size=100, train_steps=1, eval_steps=100_000)
+    assert more.history["val_loss"] == whole.history["val_loss"] * 2
+
+
 def test_build_model_may_ask_for_fn_args(trainer: Trainer) -> None:
     body = "calls.append(fn_args); return compiled(model(), rate=hyperparameters['rate'])"
     trainer.fit(
@@ -183,6 +194,15 @@ def test_what_cannot_be_fitted_is_said_before_the_first_step(
     assert failed in caught.value.failed
     assert received in str(caught.value.received)
     assert not trainer.notes
+
+
+def test_classes_in_half_precision_are_refused_before_the_first_step(trainer: Trainer) -> None:
+    asked: dict[str, Any] = {"mixed_precision": "mixed_bfloat16", "task": "multiclass"}
+    with pytest.raises(UserModuleError, match="cannot be evaluated as multiclass") as caught:
+        trainer.fit("return compiled(model())", **asked)
+    assert "a last layer of bfloat16" in str(caught.value.received)
+    body = "m = model(); p = keras.layers.Activation('linear', dtype='float32')(m.output); "
+    assert trainer.fit(f"{body}return compiled(keras.Model(m.input, p))", **asked).history
 
 
 def test_a_fit_that_fails_says_so(trainer: Trainer) -> None:

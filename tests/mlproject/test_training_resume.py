@@ -77,6 +77,10 @@ class Killer(keras.callbacks.Callback):
         if (self.fit, self.epoch, batch) == self.at:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    def on_test_begin(self, logs=None):
+        if (self.fit, self.epoch, "validation") == self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
 
 for job in json.loads(sys.argv[1]):
     request = TrainRequest(
@@ -140,11 +144,12 @@ class Bench:
 
 @dataclass(frozen=True)
 class Kill:
-    """Where a training is killed: after a step of an epoch of its n-th `fit`, all from 0."""
+    """Where a training is killed: after a step, or in the validation, of an epoch of its n-th
+    `fit`, all from 0."""
 
     code: str
     whole: str
-    at: tuple[int, int, int]
+    at: tuple[int, int, int | str]
     every: int | None
     goes_on_at: str
     train_steps: int | None = None
@@ -153,6 +158,9 @@ class Kill:
 KILLS = {
     "between checkpoints": Kill("build", "build-whole", (0, 1, 17), 7, "epoch 2, step 15"),
     "with train_steps": Kill("build", "steps-whole", (0, 1, 20), 10, "epoch 2, step 16", 25),
+    "in a validation": Kill(
+        "build", "steps-whole", (0, 1, "validation"), 25, "epoch 2, step 26", 25
+    ),
     "a checkpoint an epoch": Kill("build", "build-whole", (0, 1, 17), None, "epoch 2, step 1"),
     "in run_fn": Kill("run", "run-whole", (0, 1, 20), 9, "epoch 2, step 13"),
     "in a second fit": Kill("run", "run-whole", (1, 1, 20), 9, "epoch 2, step 16"),

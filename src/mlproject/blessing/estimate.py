@@ -21,7 +21,7 @@ whatever the dependence between the slices.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Literal
 
@@ -59,6 +59,12 @@ class Estimate:
         """The estimate of minus the value."""
         low, high = (None if end is None else -end for end in (self.high, self.low))
         return Estimate(-self.value, low, high, self.family)
+
+    def within(self, lowest: float, highest: float) -> Estimate:
+        """The estimate with its interval cut at the lowest and highest value that there can be."""
+        if not self.has_interval or self.low is None or self.high is None:
+            return self
+        return replace(self, low=max(self.low, lowest), high=min(self.high, highest))
 
     @property
     def interval(self) -> str:

@@ -15,6 +15,7 @@ from mlproject.blessing.numbers import apart
 from mlproject.blessing.slices import Held, held_slices
 from mlproject.blessing.values import Check
 from mlproject.metrics import OVERALL
+from mlproject.metrics.names import ANY, BOUNDS
 from mlproject.sections import ValueThreshold
 from mlproject.sections.evaluation import Judge
 
@@ -35,7 +36,8 @@ def value_checks(metric: str, threshold: ValueThreshold, measured: Measured) -> 
                 estimate = Estimate(value, row.low, row.high)
             else:
                 confidence = measured.section.confidence
-                estimate = family_interval(value, row.standard_error, confidence, family)
+                wide = family_interval(value, row.standard_error, confidence, family)
+                estimate = wide.within(*BOUNDS.get(metric, ANY))
             check = _check(metric, threshold, row.slice, estimate)
             yield check or no_interval(metric, slice_, threshold.judge, row.standard_error is None)
 

@@ -7,6 +7,7 @@ importance.parquet     permutation importance of each raw feature
 cases.json             results of the behavioural cases
 figures/               pictures
 
+eval_split.py       whether a split can be evaluated, asked before the training
 scoring.py          the eval split through the models, in batches
 labels.py           labels of a split, checked
 outputs.py          predictions, checked

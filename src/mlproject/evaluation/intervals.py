@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlproject.evaluation.row_weights import RowWeights
+from mlproject.metrics.names import ANY
 
 if TYPE_CHECKING:
     from mlproject.metrics.by_task import Weighted
@@ -40,17 +41,8 @@ MAX_ROWS = 20_000
 MAX_CELLS = 200_000
 """Rows times classes of a multi-class subsample: one-vs-rest AUC sorts them once a class."""
 MIN_JUDGED = 0.9
-ANY = (-math.inf, math.inf)
 SHARES = ("accuracy", "top_k_accuracy")
 """Metrics that are a share of the rows."""
-BOUNDS: Mapping[str, tuple[float, float]] = {
-    **dict.fromkeys(("auc", "pr_auc", "accuracy", "top_k_accuracy"), (0.0, 1.0)),
-    **dict.fromkeys(("precision", "recall", "f1", "calibration_error"), (0.0, 1.0)),
-    **dict.fromkeys(("log_loss", "mae", "rmse"), (0.0, math.inf)),
-    **dict.fromkeys(("absolute_error_p50", "absolute_error_p90"), (0.0, math.inf)),
-    **{"absolute_error_p99": (0.0, math.inf), "brier": (0.0, 2.0), "r2": (-math.inf, 1.0)},
-}
-"""Lowest and highest value of a metric; any value of one that is not named."""
 
 
 @dataclass(frozen=True)

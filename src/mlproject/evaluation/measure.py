@@ -12,8 +12,6 @@ import numpy as np
 
 from mlproject.errors import UserModuleError
 from mlproject.evaluation.intervals import (
-    ANY,
-    BOUNDS,
     SHARES,
     Resamples,
     Spread,
@@ -27,7 +25,7 @@ from mlproject.evaluation.row_weights import RowWeights
 from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, Difference, MetricRow
 from mlproject.metrics.by_task import point_metrics, weighted_metrics
 from mlproject.metrics.custom import CopiedRows, CustomMetrics
-from mlproject.metrics.names import METRICS
+from mlproject.metrics.names import ANY, BOUNDS, METRICS
 
 if TYPE_CHECKING:
     from mlproject.evaluation.predictions import Predictions

@@ -21,11 +21,12 @@ from mlproject.tracking import TAG
 if TYPE_CHECKING:
     from mlproject.training import TrainRequest
 
-WARMUP_SPLIT = "Split-eval"
+EVAL_SPLIT = "Split-eval"
 
 
 def run_train(ctx: StepContext) -> Mapping[str, Any]:
     """Transformed rows to a SavedModel."""
+    from mlproject.evaluation.eval_split import check_eval_split
     from mlproject.figures import learning_curves
     from mlproject.training import INPUTS_FILE, MODEL_FOLDER, is_chief, train_model
     from mlproject.warmup import write_warmup_requests
@@ -39,6 +40,8 @@ def run_train(ctx: StepContext) -> Mapping[str, Any]:
             expected="the chief, or the first worker: it alone writes the artifact",
             next_step="`benison train-worker PROJECT` with this TF_CONFIG trains along",
         )
+    eval_split = ctx.inputs["ingest"].path / EVAL_SPLIT
+    check_eval_split(eval_split, ctx.inputs["transform"].path, config)
     with train_request(ctx) as request:
         history = train_model(
             request,
@@ -51,9 +54,7 @@ def run_train(ctx: StepContext) -> Mapping[str, Any]:
         )
     if history:
         learning_curves(history, figures_folder(ctx.out_dir) / "learning_curves.png")
-    asked = write_warmup_requests(
-        ctx.out_dir / MODEL_FOLDER, config.name, ctx.inputs["ingest"].path / WARMUP_SPLIT
-    )
+    asked = write_warmup_requests(ctx.out_dir / MODEL_FOLDER, config.name, eval_split)
     params = section.model_dump(mode="json", exclude={"hyperparameters", "custom_config"})
     Record(
         params={**params, **request.hyperparameters, "warmup_requests": asked},

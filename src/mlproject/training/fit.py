@@ -17,7 +17,12 @@ import tensorflow as tf
 from mlproject.errors import ConfigError, DataError, PlatformError
 from mlproject.training.checkpoint import checkpoint_file, read_checkpoint
 from mlproject.training.fn_args import FnArgs
-from mlproject.training.model_checks import check_inputs, check_is_compiled, check_is_model
+from mlproject.training.model_checks import (
+    check_inputs,
+    check_is_compiled,
+    check_is_model,
+    check_output_precision,
+)
 from mlproject.training.request import TrainRequest
 from mlproject.training.warm_start import load_base_weights
 from mlproject.user_module import call_user_function, explain_user_error
@@ -44,7 +49,8 @@ def build(module: ModuleType, fn_args: FnArgs) -> keras.Model:
     """Calls the project's `build_model` and checks what it gives.
 
     Raises:
-        UserModuleError: It raised, or gave no compiled Keras model.
+        UserModuleError: It raised, or gave no compiled Keras model of the precision that its task
+            needs.
     """
     path = Path(str(module.__file__))
     function = module.build_model
@@ -52,6 +58,7 @@ def build(module: ModuleType, fn_args: FnArgs) -> keras.Model:
     model = call_user_function(function, path, *arguments[: _positional(function)])
     check_is_model(model, "build_model", path.name, "a compiled keras.Model")
     check_is_compiled(model, path.name)
+    check_output_precision(model, fn_args.task, path.name)
     return model
 
 
@@ -90,6 +97,9 @@ def fit(
         "train", plan.batch_size, shuffle=True, repeat=True, first_batch=first
     )
     evaluate = accessor.tf_dataset("eval", plan.eval_batch_size)
+    if request.eval_steps is not None:
+        # Not `validation_steps`: Keras would go on behind them in the next epoch's validation.
+        evaluate = evaluate.take(request.eval_steps)
     features = {n: spec for n, spec in train.element_spec[0].items() if n in servable}
     names = check_inputs(model, features, path.name)
 
@@ -102,7 +112,6 @@ def fit(
             epochs=plan.epochs,
             steps_per_epoch=plan.steps,
             validation_data=evaluate.map(pick),
-            validation_steps=request.eval_steps,
             callbacks=fn_args.callbacks,
             shuffle=False,  # the dataset shuffles
             verbose=0,

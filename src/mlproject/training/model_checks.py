@@ -46,6 +46,23 @@ def check_is_compiled(model: Any, module_name: str) -> None:
         )
 
 
+def check_output_precision(model: Any, task: str, module_name: str) -> None:
+    """Checks that the probabilities of the classes can sum to 1: in half precision they do not.
+
+    Raises:
+        UserModuleError: A multiclass model ends in a layer of half precision.
+    """
+    outputs = getattr(model, "outputs", None) or ()
+    narrow = [t.dtype for t in outputs if t.dtype in ("float16", "bfloat16")]
+    if task == "multiclass" and narrow:
+        raise UserModuleError(
+            f"The model of {module_name} cannot be evaluated as multiclass",
+            received=f"a last layer of {narrow[0]}, whose probabilities do not sum to 1",
+            expected="float32 probabilities",
+            next_step='give the last layer `dtype="float32"`, or drop `training.mixed_precision`',
+        )
+
+
 def check_inputs(model: Any, features: Mapping[str, tf.TensorSpec], module_name: str) -> list[str]:
     """Checks a model's inputs against the features that it will be given.
 
