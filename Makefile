@@ -18,6 +18,8 @@ TRIPS := examples/taxi/data/trips.csv
 DIGITS := examples/digits/data
 # More arguments for the task: make test ARGS="-k schema", make lock ARGS=--upgrade
 ARGS ?=
+# A file of tests runs in one process, its fixtures are made once; files share the cores.
+PARALLEL := -n auto --dist loadfile
 
 .PHONY: help
 help: ## Show this list
@@ -36,11 +38,11 @@ digits: $(READY) $(DIGITS) ## Train the digits example, on images
 
 .PHONY: test
 test: $(READY) ## Run the tests, without the slow ones
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
 
 .PHONY: test-all
 test-all: $(READY) ## Run every test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 .PHONY: check
 check: $(READY) ## Check style, types, the architecture and the generated docs

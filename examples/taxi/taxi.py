@@ -102,8 +102,13 @@ def run_fn(fn_args):
     """
     hyperparameters = fn_args.hyperparameters
     batch_size = hyperparameters["batch_size"]
-    train = fn_args.data_accessor.tf_dataset("train", batch_size, shuffle=True)
+    steps = fn_args.train_steps
+    train = fn_args.data_accessor.tf_dataset(
+        "train", batch_size, shuffle=True, repeat=steps is not None
+    )
     evaluate = fn_args.data_accessor.tf_dataset("eval", 4096)
+    if fn_args.eval_steps is not None:  # the same rows after each epoch
+        evaluate = evaluate.take(fn_args.eval_steps)
     model = _build_model(hyperparameters)
     model.compile(
         optimizer=keras.optimizers.Adam(hyperparameters["learning_rate"]),
@@ -113,9 +118,8 @@ def run_fn(fn_args):
     model.fit(
         train,
         epochs=hyperparameters["epochs"],
-        steps_per_epoch=fn_args.train_steps,
+        steps_per_epoch=steps,
         validation_data=evaluate,
-        validation_steps=fn_args.eval_steps,
         callbacks=fn_args.callbacks,
         shuffle=False,  # the dataset shuffles
         verbose=0,

@@ -22,6 +22,7 @@ from mlproject.progress import Event
 
 SLICES_SHOWN = 8
 METRICS_SHOWN = 3
+MOST_REASONS = 12
 NAME_WIDTH = 16  # of a slice, at least
 _MARKS = {
     "waiting": ("·", "dim"),
@@ -155,7 +156,10 @@ def show_summary(console: Console, outcome: Mapping[str, Any], hint: str) -> Non
     }[status]
     if (outcome["override"] or {}).get("effect") == "applied":
         title, style = "BLESSED BY OVERRIDE", "yellow"
-    parts: list[Any] = [Text(f"- {reason}") for reason in outcome["reasons"][:12]]
+    parts: list[Any] = [Text(f"- {reason}") for reason in outcome["reasons"][:MOST_REASONS]]
+    left = len(outcome["reasons"]) - MOST_REASONS
+    if left > 0:
+        parts.append(Text(f"- and {left} more: blessing.md of the step bless, in MLflow"))
     parts += [Text(f"- {reason}", "dim") for reason in outcome["warnings"][:6]]
     if outcome["slices"]:
         parts += [Text(""), _metrics_table(outcome, console.width - 4)]

@@ -30,6 +30,7 @@ def add_parser(commands: Any) -> None:
         metavar="PATH",
         help="where the rows are, as the chief was told",
     )
+    leaf.add_argument("--span", default="", help="the newest span to take, as the chief was told")
     leaf.add_argument("--verbose", action="store_true", help="show the libraries' logs")
     leaf.set_defaults(run="flows.train_worker_command:train_worker")
 
@@ -48,7 +49,8 @@ def train_worker(args: argparse.Namespace) -> int:
         quiet(read_settings().home, "train-worker", args.verbose) as (stream, _),
         tempfile.TemporaryDirectory(prefix="benison-worker-") as folder,
     ):
-        opened = open_request(Request(args.project, tuple(d for d in args.data if d)))
+        data = tuple(d for d in args.data if d)
+        opened = open_request(Request(args.project, data, span=args.span))
         config = opened.plan.project.config
         if is_chief(config.training.distribute):
             raise ConfigError(

@@ -120,10 +120,19 @@ def parse_mapping(text: str, origin: str, expected: str) -> dict[Any, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice: the later one would silently win.
+    """Refuses a key that stands twice (the later one would silently win), and broken Unicode.
 
     Reads `3e-3` and `1.5e3` as numbers, as YAML 1.2 does; PyYAML, of YAML 1.1, sees texts there.
     """
+
+    def construct_scalar(self, node: Any) -> Any:
+        value = super().construct_scalar(node)
+        # "\ud800", half of a pair: it can be written to no file, and not even be told in an error.
+        if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a text that is no Unicode (half of a surrogate pair)", node.start_mark
+            )
+        return value
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

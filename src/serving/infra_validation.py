@@ -23,7 +23,6 @@ from mlproject.sections import InfraSection
 from serving.trial.compare import compare
 from serving.trial.docker import DockerServer, find_image
 from serving.trial.local import LocalServer
-from serving.trial.rest import RestAsker
 from serving.trial.values import (
     Arrays,
     Asker,
@@ -161,6 +160,8 @@ def _try(
     threading.Thread(target=import_module, args=(GRPC_ASKER,), daemon=True).start()
     with ExitStack() as opened:
         server.wait_for_addresses(section.max_start_s)
+        from serving.trial.rest import RestAsker
+
         rest = RestAsker(server.rest_url, request.model_name)
         opened.callback(rest.close)
         rest.wait_until_available(server, deadline)

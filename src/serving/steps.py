@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from mlproject.errors import ServingError
 from mlproject.execution import StepContext, StepFunction
+from mlproject.plan import cases_digest
 from mlproject.record import Record, figures_folder
 from mlproject.registry import SAVED_MODEL, Registry, VersionInfo
+from mlproject.steps.planned import must_be_planned
 from mlproject.tracking import TAG
 from serving.client import predict_rest
 from serving.export import export_version
@@ -82,6 +84,7 @@ def _trial_requests(ctx: StepContext, saved_model: Path) -> list[Arrays]:
 
     Raises:
         ConfigError: The file of cases is wrong.
+        DataError: It changed while the run was going on.
         ServingError: The warm-up requests are damaged, or a golden row does not fit the model.
     """
     from mlproject.cases import read_cases
@@ -91,6 +94,7 @@ def _trial_requests(ctx: StepContext, saved_model: Path) -> list[Arrays]:
     config = ctx.project.config
     requests: list[Arrays] = [*read_warmup_requests(saved_model)]
     if config.evaluation.cases is not None:
+        must_be_planned("file of cases", cases_digest(ctx.project), ctx.plan.cases_digest)
         cases = read_cases(ctx.project.folder / config.evaluation.cases, config.training.task)
         requests += golden_requests(saved_model, cases.golden)
     return requests

@@ -353,3 +353,10 @@ def test_only_an_override_that_applied_is_in_the_title(
     text = summary(status=status, override={**override, "effect": effect})
     assert title in text
     assert ("BY OVERRIDE" in text) == (effect == "applied")
+
+
+def test_reasons_that_are_left_out_are_counted() -> None:
+    text = summary(status="not_blessed", reasons=[f"reason {number}" for number in range(15)])
+    assert "reason 11" in text
+    assert "reason 12" not in text
+    assert "and 3 more" in text

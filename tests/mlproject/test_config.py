@@ -212,6 +212,7 @@ BROKEN: dict[str, tuple[str, str]] = {
     "a date that does not exist": ("name: 2024-13-45\n", "not valid YAML"),
     "nested without end": ("[" * 5000, "not valid YAML"),
     "a control character": ("name: \x01\n", "not valid YAML"),
+    "half of a surrogate pair": ('name: "a\\ud800"\n', "a text that is no Unicode"),
     "a key that stands twice": ("name: a\nname: b\n", "the key 'name' stands twice"),
     "a section that stands twice": (
         yaml.safe_dump(values(evaluation=bounds())) + "evaluation: {}\n",

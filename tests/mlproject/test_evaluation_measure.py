@@ -305,3 +305,33 @@ def test_perfect_accuracy_on_a_slice_has_an_interval_with_a_width(tmp_path: Path
     difference = next(d for d in found.differences if d.metric == "accuracy")
     assert difference.value == 0.0
     assert (difference.low or 0) < 0 < (difference.high or 0)
+
+
+@pytest.mark.parametrize(("score", "value"), [(0.9, 1.0), (0.1, 0.0)])
+def test_recall_of_three_positives_is_as_sure_as_three_rows_are(
+    score: float, value: float, tmp_path: Path
+) -> None:
+    labels = np.array([1] * 3 + [0] * 197)
+    predictions = np.where(labels == 1, score, 0.1).astype(np.float32)
+    data = {"label": labels, CANDIDATE: predictions, CHAMPION: predictions}
+    found = measure(written(tmp_path, data), (CANDIDATE, CHAMPION), request(resamples=1_000))
+    rows = {r.metric: r for r in found.rows if r.model == CANDIDATE}
+    recall, accuracy = rows["recall"], rows["accuracy"]
+    assert recall.value == value
+    assert (recall.high or 0) - (recall.low or 0) > 0.5 > (accuracy.high or 0) - (accuracy.low or 0)
+    gaps = {d.metric: d for d in found.differences}
+    assert (gaps["recall"].high or 0) > 0.3 > (gaps["accuracy"].high or 1)
+    if value == 0.0:  # none is predicted: nothing is known of the precision
+        assert (rows["precision"].low, rows["precision"].high) == (0.0, 1.0)
+
+
+def test_two_slices_of_one_name_are_refused(tmp_path: Path) -> None:
+    values = np.array(["x", "x,b=y"] * 20), np.array(["y", "z"] * 20)
+    labels = np.array([0, 1] * 20)
+    data = {"label": labels, CANDIDATE: labels * np.float32(0.5)}
+    given = written(tmp_path, data, a=values[0], b=values[1])
+    columns = given._slicing.columns
+    crossed = Predictions(given._file, Slicing(columns, (("a", "b"), ("a",))))
+    with pytest.raises(DataError, match="Slicing the eval split failed") as caught:
+        measure(crossed, (CANDIDATE,), request())
+    assert caught.value.received == "two slices that are called 'a=x,b=y'"

@@ -16,12 +16,14 @@ from sklearn.metrics import roc_auc_score
 from mlproject import raw_inputs
 from mlproject.errors import DataError, ServingError
 from mlproject.evaluation import scoring, slicing
+from mlproject.evaluation.eval_split import check_eval_split
 from mlproject.evaluation.labels import read_labels
 from mlproject.evaluation.predictions import Predictions
 from mlproject.evaluation.sample import sample_rows
 from mlproject.evaluation.scoring import ScoreRequest, open_models, score_examples
 from mlproject.evaluation.slicing import plan_slices
 from mlproject.metrics import CANDIDATE, CHAMPION
+from mlproject.sections import ProjectConfig
 from mlproject.training import MODEL_FOLDER
 from mlproject.transform import TRANSFORMED_FILE
 from mlproject.transformed import Materialized
@@ -230,6 +232,37 @@ def test_an_eval_split_of_one_class_is_a_data_error(
     with pytest.raises(DataError, match="one class only") as caught:
         evaluated.labels(task)
     assert caught.value.received == f"7 rows, all {only}"
+
+
+def test_an_entry_that_stands_twice_is_sliced_once(evaluated: Evaluated) -> None:
+    planned = plan_slices(evaluated.split, ("group,hour", "group, hour", "group"), {})
+    assert planned.entries == (("group", "hour"), ("group",))
+
+
+def config_of(**evaluation: Any) -> ProjectConfig:
+    return ProjectConfig.model_validate(
+        {
+            "name": "made",
+            "module": "project.py",
+            "data": {"path": "data"},
+            "training": {"label": "y"},
+            "evaluation": evaluation,
+        }
+    )
+
+
+def test_an_eval_split_is_refused_before_anything_is_trained(evaluated: Evaluated) -> None:
+    transformed = evaluated.folder / "transformed"
+    check_eval_split(evaluated.split, transformed, config_of(slices=["group", "hour"]))
+    with pytest.raises(DataError, match="Slicing the eval split failed") as caught:
+        check_eval_split(evaluated.split, transformed, config_of(slices=["grup"]))
+    assert "group" in str(caught.value.expected)
+    wrong = config_of(slices=["group"], buckets={"group": [1.0, 2.0]})
+    with pytest.raises(DataError, match="Bucketing the column 'group' failed"):
+        check_eval_split(evaluated.split, transformed, wrong)
+    evaluated.label(pa.array([1] * 7))
+    with pytest.raises(DataError, match="one class only"):
+        check_eval_split(evaluated.split, transformed, config_of())
 
 
 def test_a_label_that_is_no_output_of_the_transform_names_the_closest(

@@ -146,7 +146,7 @@ def test_lists_of_any_length_come_back_as_training_sees_them(column: Any) -> Non
         assert position == len(back[row])
         back[row].append(value)
     for found, row in zip(back, seen, strict=True):
-        np.testing.assert_array_equal(np.array(found, object), np.array(row or [], object))
+        np.testing.assert_equal(found, row or [])
 
 
 def test_an_empty_batch_of_lists_has_no_columns() -> None:

@@ -221,6 +221,15 @@ def test_a_loss_that_is_infinite_ends_training_at_once(trainer: Trainer) -> None
     assert caught.value.received == "loss inf at epoch 1, step 1"
 
 
+def test_weights_that_the_last_step_made_no_numbers_end_training(trainer: Trainer) -> None:
+    body = (
+        "m = compiled(model()); m.compile(keras.optimizers.SGD(float('nan')), m.loss); return m"
+    )
+    with pytest.raises(UserModuleError, match="the loss is not a number") as caught:
+        trainer.fit(body, epochs=1, train_steps=1)
+    assert caught.value.received == "loss nan at the validation of epoch 1"
+
+
 def test_early_stopping_takes_the_best_epoch(trainer: Trainer) -> None:
     section = EarlyStoppingSection(monitor="val_loss", patience=1, direction="maximize")
     fitted = trainer.fit("return compiled(model())", epochs=9, early_stopping=section)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlproject.artifacts import Artifact
+from mlproject.errors import DataError
 from mlproject.sections import InfraSection
 from mlproject.warmup import write_warmup_requests
 from serving.export import export_version
@@ -33,19 +34,22 @@ def warm_model(saved_models: dict[str, Path], tmp_path: Path) -> Path:
 
 
 def context(
-    tmp_path: Path, inputs: dict[str, Artifact], notes: list[str], **evaluation: Any
+    tmp_path: Path, inputs: dict[str, Artifact], notes: list[str], cases: str | None = None
 ) -> Any:
     config = SimpleNamespace(
         name="listed",
         serving=SimpleNamespace(sample={}),
         infra_validation=InfraSection(server="local", requests=5),
-        evaluation=SimpleNamespace(cases=None, **evaluation),
+        evaluation=SimpleNamespace(cases=cases),
         training=SimpleNamespace(task="regression"),
     )
     out = tmp_path / "out"
     out.mkdir()
     project = SimpleNamespace(config=config, folder=tmp_path)
-    return SimpleNamespace(project=project, inputs=inputs, out_dir=out, note=notes.append)
+    plan = SimpleNamespace(cases_digest="of other cases")
+    return SimpleNamespace(
+        project=project, plan=plan, inputs=inputs, out_dir=out, note=notes.append
+    )
 
 
 def test_without_a_sample_the_served_model_is_asked_its_first_warm_up_request(
@@ -75,3 +79,11 @@ def test_the_trial_leaves_its_verdict_measurements_and_text(
     assert record["metrics"] == value["measurements"]
     assert record["tags"]["benison.infra"] == "INFRA_BLESSED"
     assert record["params"]["server"] == "local"
+
+
+def test_cases_that_changed_since_the_plan_are_not_asked(warm_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "cases.yaml").write_text("golden: [{name: a, row: {x: 1}, at_most: 1}]")
+    train = Artifact("train", "f", str(warm_model), {})
+    ctx = context(tmp_path, {"train": train}, [], cases="cases.yaml")
+    with pytest.raises(DataError, match="file of cases changed while the run was going on"):
+        run_infra_validate(ctx)

@@ -83,7 +83,8 @@ def _check(
         f"{_move(where(metric, slice_.name), gap, loss, allowed)}, {_allowed(allowed, loss.value)}"
         f"{words} ({_told(values)}{_share(threshold)}{loss.widened})"
     )
-    return Check("thresholds", "pass" if passed else "fail", reason)
+    in_doubt = bool(words) and passed
+    return Check("thresholds", "pass" if passed else "fail", reason, in_doubt=in_doubt)
 
 
 def _unjudged(metric: str, slice_: Held, measured: Measured) -> Check:

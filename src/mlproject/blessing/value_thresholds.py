@@ -87,7 +87,8 @@ def _check(metric: str, threshold: ValueThreshold, name: str, estimate: Estimate
         notes += _doubt(standing, beyond, least)
     said = f"{where(metric, name)} is {_told(estimate, threshold)}{estimate.interval}"
     words = "; ".join([f"{' and '.join(wanted)} wanted", *notes])
-    return Check("thresholds", "pass", f"{said} ({words}{estimate.widened})")
+    reason = f"{said} ({words}{estimate.widened})"
+    return Check("thresholds", "pass", reason, in_doubt=bool(notes))
 
 
 def _failure(what: str, estimate: Estimate, bound: float, least: bool, beyond: bool) -> str:

@@ -24,12 +24,14 @@ class Check:
         reason: The outcome in plain words.
         family: The metric and the slices that one threshold names by `COLUMN=*`; empty where the
             slice is named by itself.
+        in_doubt: It passed although the value is beyond its bound, since that is within noise.
     """
 
     gate: Gate
     outcome: CheckOutcome
     reason: str
     family: str = ""
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def _of_family(metric: str, slices: Sequence[str], checks: Iterable[Check]) -> l
     starred = ", ".join(name for name in slices if name.endswith("=*"))
     return [
         replace(check, family=f"{metric} on {starred}")
-        if starred and check.outcome in ("pass", "skipped")
+        if starred and check.outcome in ("pass", "skipped") and not check.in_doubt
         else check
         for check in checks
     ]

@@ -197,7 +197,7 @@ def _verdict(
         verb = "fell" if case.must_not == "lower" else "rose"
     asked = f"{batch.num_rows} row{'s' if batch.num_rows > 1 else ''}"
     if not failed.any():
-        most = max(float(wrong.max()), 0.0)
+        most = max(0.0, float(wrong.max()))
         changes = f"{len(tried)} change{'s' if len(tried) > 1 else ''}"
         reason = f"{asked}, {changes}: {verb} by {most:.3g} at most ({case.tolerance:g} allowed)"
         return CaseResult(case.name, kind, "pass", reason)

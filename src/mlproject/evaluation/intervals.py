@@ -41,8 +41,13 @@ MAX_ROWS = 20_000
 MAX_CELLS = 200_000
 """Rows times classes of a multi-class subsample: one-vs-rest AUC sorts them once a class."""
 MIN_JUDGED = 0.9
-SHARES = ("accuracy", "top_k_accuracy")
-"""Metrics that are a share of the rows."""
+SHARES: Mapping[str, tuple[str, ...]] = {
+    "binary": ("accuracy", "precision", "recall"),
+    "multiclass": ("accuracy", "top_k_accuracy"),
+    "regression": (),
+}
+"""Metrics of a task that are a share of rows: of all, of those predicted positive (`precision`) or
+of the positives (`recall`)."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,7 @@ def share_spread(value: float, rows: int, confidence: float) -> Spread:
 
     Args:
         value: 0 or 1.
-        rows: Rows of the slice.
+        rows: The rows that it is a share of.
         confidence: Share of the interval, two-sided.
     """
     z = NormalDist().inv_cdf((1 + confidence) / 2)

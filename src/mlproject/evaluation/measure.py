@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlproject.errors import UserModuleError
+from mlproject.errors import DataError, UserModuleError
 from mlproject.evaluation.intervals import (
     SHARES,
     Resamples,
@@ -23,6 +23,7 @@ from mlproject.evaluation.intervals import (
 )
 from mlproject.evaluation.row_weights import RowWeights
 from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, Difference, MetricRow
+from mlproject.metrics.binary import CUT
 from mlproject.metrics.by_task import point_metrics, weighted_metrics
 from mlproject.metrics.custom import CopiedRows, CustomMetrics
 from mlproject.metrics.names import ANY, BOUNDS, METRICS
@@ -79,6 +80,7 @@ def measure(predictions: Predictions, models: Sequence[str], request: MeasureReq
         request: How.
 
     Raises:
+        DataError: Two slices have the same name.
         UserModuleError: A custom metric raised or gave no number on `overall`.
     """
     import sklearn
@@ -95,8 +97,24 @@ def measure(predictions: Predictions, models: Sequence[str], request: MeasureReq
 
 
 def _slices(predictions: Predictions, rows: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Every slice; two of one name would stand for each other in the thresholds.
+
+    Raises:
+        DataError: A value of one column reads as a cross: `a=x,b=y`, where `a` is `x,b=y`.
+    """
     yield OVERALL, np.arange(rows)
-    yield from predictions.slices()
+    seen = set()
+    for name, members in predictions.slices():
+        if name in seen:
+            raise DataError(
+                "Slicing the eval split failed",
+                received=f"two slices that are called '{name}'",
+                expected="a name for each slice",
+                next_step="drop one of the entries of `evaluation.slices` that give this name, or "
+                "change the value",
+            )
+        seen.add(name)
+        yield name, members
 
 
 class _Measurer:
@@ -120,7 +138,7 @@ class _Measurer:
             points = {model: self._points(name, model, members) for model in models}
             for resamples in self._resamples(members):
                 spreads |= self._spreads(points, resamples)
-            spreads |= self._without_spread(points, spreads, len(members))
+            spreads |= self._without_spread(points, spreads, members)
         rows = [
             MetricRow(name, m, metric, len(members), points[m][metric], *_ends(spreads, m, metric))
             for m in models
@@ -199,17 +217,29 @@ class _Measurer:
         self,
         points: Mapping[str, Values],
         spreads: Mapping[tuple[str, str], Spread],
-        rows: int,
+        members: np.ndarray,
     ) -> dict[tuple[str, str], Spread]:
         """Intervals of shares whose resamples were all the same."""
-        confidence = self._request.section.confidence
-        flat = [k for k, s in spreads.items() if k[1] in SHARES and s.standard_error == 0]
+        confidence, shares = self._request.section.confidence, SHARES[self._request.task]
+        flat = [k for k, s in spreads.items() if k[1] in shares and s.standard_error == 0]
         return {
-            (model, metric): agreement_spread(rows, confidence)
+            (model, metric): agreement_spread(
+                min(self._rows_of(metric, each, members) for each in self._predictions), confidence
+            )
             if model == APART
-            else share_spread(points[model][metric] or 0.0, rows, confidence)
+            else share_spread(
+                points[model][metric] or 0.0, self._rows_of(metric, model, members), confidence
+            )
             for model, metric in flat
         }
+
+    def _rows_of(self, metric: str, model: str, members: np.ndarray) -> int:
+        """The rows that a metric is a share of."""
+        if metric == "recall":
+            return int(self.labels[members].sum())
+        if metric == "precision":
+            return int((self._predictions[model][members] >= CUT).sum())
+        return len(members)
 
 
 def apart(points: Mapping[str, Values], metric: str) -> float | None:

@@ -75,7 +75,7 @@ def plan_slices(split_dir: Path, slices: tuple[str, ...], buckets: Buckets) -> S
         DataError: A column is missing, of lists or bytes, has no numbers to bucket, or an entry
             has more than 1,000 distinct values.
     """
-    entries = tuple(columns_of(entry) for entry in slices)
+    entries = tuple(dict.fromkeys(columns_of(entry) for entry in slices))
     names = dict.fromkeys(name for entry in entries for name in entry)
     if not names:
         return Slicing({}, ())

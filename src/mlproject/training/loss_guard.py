@@ -11,7 +11,9 @@ from mlproject.errors import UserModuleError
 
 
 class LossGuard(keras.callbacks.Callback):
-    """Raises as soon as the loss is NaN or infinite.
+    """Raises as soon as the loss is NaN or infinite, or the loss of a validation NaN.
+
+    The weights that an epoch's last step made show in its validation alone.
 
     Args:
         module_name: The module file, for the message.
@@ -30,6 +32,9 @@ class LossGuard(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._check((logs or {}).get("loss"), f"epoch {epoch + 1}")
+        validated = (logs or {}).get("val_loss")
+        if validated is not None and math.isnan(validated):
+            self._check(validated, f"the validation of epoch {epoch + 1}")
 
     def _check(self, loss: float | None, where: str) -> None:
         if loss is not None and not math.isfinite(loss):

@@ -142,11 +142,10 @@ class Resume(keras.callbacks.Callback):
             self._passed_over = to_pass > 0
             if self._passed_over:
                 to_pass -= 1
+                if not to_pass:  # perhaps the epoch's last: Keras reads the metrics then
+                    _assign(self.model.metrics_variables, self._metrics)
                 return dict(self._place.logs)
             self._note_iterator(iterator)
-            if self._metrics:
-                _assign(self.model.metrics_variables, self._metrics)
-                self._metrics = []
             logs = self._train_function(iterator)
             self._place = replace(
                 self._place,
@@ -173,7 +172,7 @@ class Resume(keras.callbacks.Callback):
             self._build(iterator)
         if not was_built:
             self._assign(found)
-        self._metrics = found.groups.get("metrics", [])
+        self._metrics = found.groups.get("metrics", [])  # there where `place.steps` are
         self._iterator = iterator
         if not self._seeks:
             for _ in range(place.iterator_steps * self.model.steps_per_execution):

@@ -136,6 +136,12 @@ def test_an_invariance_that_holds_says_how_far_it_moved() -> None:
     assert result.reason == "4 rows, 2 changes: moved by 0 at most (1e-05 allowed)"
 
 
+def test_a_direction_that_does_not_move_at_all_fell_by_0() -> None:
+    change = {"rows": 4, "change": {"pay": ["A", "B"]}, "must_not": "lower"}
+    result = ask(change, "directional")
+    assert result.reason == "4 rows, 2 changes: fell by 0 at most (1e-05 allowed)"
+
+
 def test_an_invariance_that_fails_says_which_row_by_how_much_and_how_many() -> None:
     result = ask({"rows": 5, "change": {"x": {"multiply": 2}}, "tolerance": 0.25}, "invariance")
     assert result.outcome == "fail"
