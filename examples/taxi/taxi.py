@@ -107,8 +107,6 @@ def run_fn(fn_args):
         "train", batch_size, shuffle=True, repeat=steps is not None
     )
     evaluate = fn_args.data_accessor.tf_dataset("eval", 4096)
-    if fn_args.eval_steps is not None:  # the same rows after each epoch
-        evaluate = evaluate.take(fn_args.eval_steps)
     model = _build_model(hyperparameters)
     model.compile(
         optimizer=keras.optimizers.Adam(hyperparameters["learning_rate"]),
@@ -120,6 +118,7 @@ def run_fn(fn_args):
         epochs=hyperparameters["epochs"],
         steps_per_epoch=steps,
         validation_data=evaluate,
+        validation_steps=fn_args.eval_steps,
         callbacks=fn_args.callbacks,
         shuffle=False,  # the dataset shuffles
         verbose=0,

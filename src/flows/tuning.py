@@ -11,16 +11,17 @@ from typing import IO, TYPE_CHECKING, Any
 
 from flows.console import Display
 from flows.pipeline import Request, open_run
+from mlproject.artifacts import Artifact, ArtifactStore
 from mlproject.chain import STEPS
 from mlproject.config import Project
 from mlproject.errors import ConfigError
 from mlproject.outcome import EXIT_CODES
+from mlproject.plan_inputs import tuned_by_hand
 from mlproject.progress import Event, listening
 from mlproject.sections import TuningSection
 from mlproject.settings import read_settings
 
 if TYPE_CHECKING:
-    from mlproject.artifacts import Artifact
     from mlproject.execution import PipelineRun, Refusal
 
 STEP = "tune"
@@ -96,7 +97,9 @@ def tune(args: argparse.Namespace) -> int:
         print("Nothing was tuned: the data is blocked", file=sys.stderr)
         print("\n".join(f"- {reason}" for reason in reasons), file=sys.stderr)
         return EXIT_CODES["blocked"]
-    _show(args.project, artifact, request.load())
+    _show(artifact)
+    taken = _taken(artifact, request.load(), ArtifactStore(settings.pipeline_root))
+    print(f"Next     benison train {args.project}   {taken}")
     print(f"MLflow   {url}")
     if log:
         print(f"Log      {log}")
@@ -122,8 +125,8 @@ def _link(pipeline: PipelineRun, artifact: Artifact) -> str | None:
     return pipeline.tracker.run_link(run_id) if run_id else None
 
 
-def _show(folder: str, artifact: Artifact, project: Project) -> None:
-    """Prints the best trials, the best hyperparameters, and what to do next."""
+def _show(artifact: Artifact) -> None:
+    """Prints the best trials and the best hyperparameters."""
     from rich.console import Console
 
     from mlproject.tuning.results import read_trials
@@ -140,11 +143,17 @@ def _show(folder: str, artifact: Artifact, project: Project) -> None:
     for name, best in value["hyperparameters"].items():
         print(f"           {name}: {json.dumps(best)}")
     print(f"Figures  {artifact.path / 'figures'}")
+
+
+def _taken(artifact: Artifact, project: Project, store: ArtifactStore) -> str:
+    """Which hyperparameters the next training takes, in words."""
     tuning = project.config.tuning
-    taken = "takes them"
     if tuning is not None and tuning.when == "every_run":
-        taken = "tunes in every run, and takes what it finds (tuning.when: every_run)"
-    print(f"Next     benison train {folder}   {taken}")
+        return "tunes in every run, and takes what it finds (tuning.when: every_run)"
+    newest = tuned_by_hand(store, project.config.name, artifact.value["space"])
+    if newest is not None and newest.uri != artifact.uri:  # this one was cached
+        return f"takes a newer result: {newest.path / 'best.json'} (--force tunes anew)"
+    return "takes them"
 
 
 def _table(rows: Sequence[Mapping[str, Any]], value: Mapping[str, Any]) -> Any:

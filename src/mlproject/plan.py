@@ -252,6 +252,7 @@ def make_plan(
         {
             **{n: v for n, v in evaluation.items() if n in _OF_BLESSING},
             "model_card": config.model_card.model_dump(mode="json"),
+            "description": config.description,
             "override": [override.who, override.reason] if override else None,
         },
     )

@@ -34,6 +34,7 @@ BASELINE_TAG = f"{TAG}baseline_version"
 RECIPE_TAG, BASE_TAG = f"{TAG}recipe", f"{TAG}base_version"
 REGISTER_TAG, SAMPLE_TAG = f"{TAG}fingerprint", f"{TAG}sample"
 BLESSING_TAG = "blessing"
+OVERRIDE_TAG = f"{TAG}override"
 ANY_CHAMPION = -1
 SAVED_MODEL, EVIDENCE, KERAS_MODEL = "saved_model", "evidence", "model.keras"
 SAMPLE_FILE = "sample.json"
@@ -201,6 +202,13 @@ class Registry:
 
     def _judge_again(self, known: VersionInfo, registration: Registration) -> VersionInfo:
         number = str(known.version)
+        source = self._client.get_model_version(known.name, number).source or ""
+        model_id = source.removeprefix("models:/")
+        if model_id != source:
+            with tempfile.TemporaryDirectory() as folder:
+                _write_evidence(registration, Path(folder))
+                where = f"artifacts/{EVIDENCE}"
+                self._client.log_model_artifacts(model_id, folder, artifact_path=where)
         for tag, value in registration.tags.items():
             if known.tags.get(tag) != value:
                 self._client.set_model_version_tag(known.name, number, tag, value)
@@ -341,10 +349,7 @@ class Registry:
         with tempfile.TemporaryDirectory() as folder:
             evidence = Path(folder) / EVIDENCE
             evidence.mkdir()
-            for file in registration.evidence:
-                shutil.copy(file, evidence / file.name)
-            text = json.dumps(dict(registration.sample), indent=1)
-            (evidence / SAMPLE_FILE).write_text(text, encoding="utf-8")
+            _write_evidence(registration, evidence)
             parts = {SAVED_MODEL: registration.saved_model, EVIDENCE: evidence}
             if registration.keras_model is not None:
                 parts[KERAS_MODEL] = registration.keras_model
@@ -368,6 +373,13 @@ class Registry:
 
     def _translate(self, doing: str) -> Any:
         return translate_mlflow_errors(doing, self._settings)
+
+
+def _write_evidence(registration: Registration, folder: Path) -> None:
+    for file in registration.evidence:
+        shutil.copy(file, folder / file.name)
+    text = json.dumps(dict(registration.sample), indent=1)
+    (folder / SAMPLE_FILE).write_text(text, encoding="utf-8")
 
 
 def _input_example(registration: Registration) -> dict[str, Any]:

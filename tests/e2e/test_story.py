@@ -238,7 +238,7 @@ def test_a_worse_model_is_not_blessed_and_the_champion_stays(
     assert done.code == 3, done.err
     assert done.outcome["status"] == "not_blessed"
     assert done.outcome["version"] is None
-    assert done.ran() == ["train", "evaluate", "bless"]
+    assert done.ran() == ["train", "evaluate", "infra_validate", "bless"]
     reasons = "; ".join(done.outcome["reasons"])
     assert "below the least allowed" in reasons
     assert "worse than the champion's" in reasons

@@ -147,6 +147,10 @@ def test_a_tuning_shows_its_trials_and_training_takes_what_it_found(
     shown = capfd.readouterr()
     assert "trial 2 (3 of 3 done)" in shown.err
     assert "trial 1 (" not in shown.err
+    assert f"benison train {folder}   takes them" in shown.out
+
+    assert cli.main(["tune", str(folder)]) == 0  # cached, and no longer the newest
+    assert f"benison train {folder}   takes a newer result" in capfd.readouterr().out
 
     assert cli.main(["tune", str(folder), "--force"]) == 0
     shown = capfd.readouterr()

@@ -22,6 +22,7 @@ from mlproject.errors import ConfigError, UserModuleError
 from mlproject.evaluation import read_differences, read_metrics
 from mlproject.explanation.importance import read_importance
 from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, metric_names
+from mlproject.plan import cases_digest
 from mlproject.reach import reach_digest
 from mlproject.record import Record
 from mlproject.sections import ProjectConfig
@@ -86,13 +87,15 @@ class Step:
         )
         source = read_module(code)
         functions = functions_of(source, ("custom_metrics",))
-        project = SimpleNamespace(config=config, folder=self.folder, module_path=code)
+        project: Any = SimpleNamespace(config=config, folder=self.folder, module_path=code)
         baseline = SimpleNamespace(version=3) if self.champion else None
         artifacts = ("ingest", "transform", "train")
         self.context: Any = SimpleNamespace(
             project=project,
             plan=SimpleNamespace(
-                baseline=baseline, code_digests={n: reach_digest(source, (n,)) for n in functions}
+                baseline=baseline,
+                code_digests={n: reach_digest(source, (n,)) for n in functions},
+                cases_digest=cases_digest(project),
             ),
             registry=SimpleNamespace(download=lambda version, path, to: self.champion),
             inputs={name: SimpleNamespace(path=self.folder / name) for name in artifacts},
@@ -200,7 +203,7 @@ def test_custom_metrics_of_the_module_are_measured(make_step: Callable[..., Step
 @pytest.mark.parametrize(
     ("module", "received"),
     [
-        ("x = 1\n", "evaluation.custom_metrics: worst"),
+        ("def custom_metrics():\n    return {}\n", "no 'worst'"),
         (MODULE.replace("labels - predictions", "labels @ 'x'"), "project.py line 5"),
     ],
 )

@@ -138,7 +138,7 @@ DATA_SEEN = ALL - {"ingest"}
 
 CHANGES: dict[str, tuple[Callable[[Bench], object], set[str]]] = {
     "a comment": (lambda b: b.write("taxi.py", MODULE + "# later\n"), NOTHING),
-    "the description": (lambda b: b.values.update(description="x"), since("register")),
+    "the description": (lambda b: b.values.update(description="x"), since("bless")),
     "a file's time": (lambda b: b.write("trips.csv", "tips,fare,zip\n1,2,3\n"), NOTHING),
     "the data": (lambda b: b.write("trips.csv", "tips,fare,zip\n1,2,4\n"), ALL),
     "the source": (lambda b: b.set("data", path="other.csv"), ALL),

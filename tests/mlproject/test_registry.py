@@ -347,7 +347,7 @@ def test_versions_of_a_deleted_model_are_gone(models: Models) -> None:
         models.registry.resolve("taxi")
 
 
-def test_the_same_weights_judged_again_are_the_same_version(models: Models) -> None:
+def test_the_same_weights_judged_again_are_the_same_version(models: Models, tmp_path: Path) -> None:
     """A change of thresholds alone must not push the last other model out of `previous`."""
     first = models.register("one", blessing="NOT_BLESSED")
     tags = {
@@ -357,8 +357,11 @@ def test_the_same_weights_judged_again_are_the_same_version(models: Models) -> N
         SAMPLE_TAG: '{"fare": 3.5}',
     }
     changed = dataclasses.replace(models.registration, tags=tags, description="Later.")
+    changed.evidence[0].write_text('{"verdict": "judged again"}', encoding="utf-8")
     again = models.registry.register(changed)
     assert again.version == first.version
+    fetched = models.registry.download(again, "evidence/blessing.json", tmp_path)
+    assert fetched.read_text(encoding="utf-8") == '{"verdict": "judged again"}'
     assert models.registry.version("taxi", 1) == again
     assert models.tracker.client.get_model_version("taxi", "1").description == "Later."
     assert models.registry.sample(again) == {"fare": 3.5}

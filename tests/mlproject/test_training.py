@@ -19,7 +19,16 @@ import tensorflow_transform as tft
 from mlproject.errors import DataError, ServingError, StorageError, UserModuleError
 from mlproject.saved_model import load_test, open_signature
 from mlproject.schema import read_schema
-from mlproject.training import HISTORY_FILE, INPUTS_FILE, KERAS_FILE, MODEL_FOLDER, train_model
+from mlproject.training import (
+    HISTORY_FILE,
+    INPUTS_FILE,
+    KERAS_FILE,
+    MODEL_FOLDER,
+    fit_model,
+    train_model,
+)
+from mlproject.training.progress import Listeners
+from mlproject.training_data import DataAccessor
 
 Load = Callable[[str], types.ModuleType]
 CODE = """
@@ -295,3 +304,17 @@ def test_the_taxi_model_trains_the_same_weights_again(
     pairs = zip(kept[0].get_weights(), taxi_trained.model.get_weights(), strict=True)
     for again, first in pairs:
         np.testing.assert_array_equal(again, first)
+
+
+def test_the_examples_epochs_have_the_steps_that_were_asked_for(
+    train_request: Any, taxi_module: types.ModuleType, tmp_path: Path
+) -> None:
+    """Without a dataset that repeats, Keras ends the second epoch where the rows end."""
+    hyperparameters = {**train_request.hyperparameters, "epochs": 2}
+    rows = DataAccessor(train_request.transformed_dir, train_request.label, seed=1)
+    steps = rows.batches_per_epoch("train", 256) * 2 // 3
+    request = dataclasses.replace(
+        train_request, hyperparameters=hyperparameters, train_steps=steps, eval_steps=1
+    )
+    fitted = fit_model(request, taxi_module, tmp_path, Listeners())
+    assert int(fitted.model.optimizer.iterations.numpy()) == 2 * steps

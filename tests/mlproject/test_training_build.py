@@ -109,7 +109,6 @@ def test_epochs_and_batch_size_are_project_yamls_or_a_hyperparameters(trainer: T
 
 
 def test_each_epoch_is_validated_on_the_same_rows(trainer: Trainer) -> None:
-    """Keras's own `validation_steps` would take the next rows of the split in the next epoch."""
     body = "return compiled(model(), rate=0.0)"
     asked = trainer.fit(body, epochs=4, batch_size=100, train_steps=1, eval_steps=2)
     assert len(set(asked.history["val_loss"])) == 1
@@ -222,9 +221,7 @@ def test_a_loss_that_is_infinite_ends_training_at_once(trainer: Trainer) -> None
 
 
 def test_weights_that_the_last_step_made_no_numbers_end_training(trainer: Trainer) -> None:
-    body = (
-        "m = compiled(model()); m.compile(keras.optimizers.SGD(float('nan')), m.loss); return m"
-    )
+    body = "m = compiled(model()); m.compile(keras.optimizers.SGD(float('nan')), m.loss); return m"
     with pytest.raises(UserModuleError, match="the loss is not a number") as caught:
         trainer.fit(body, epochs=1, train_steps=1)
     assert caught.value.received == "loss nan at the validation of epoch 1"

@@ -56,9 +56,8 @@ class Measured:
         return self._differences.get((metric, name))
 
     def too_small(self, name: str) -> bool:
-        """Whether a slice has fewer rows than a judgement takes; `overall` never has."""
-        least = self.section.min_slice_examples
-        return name != OVERALL and self._examples.get(name, 0) < least
+        """Whether a slice, or all rows, are fewer than a judgement takes."""
+        return self._examples.get(name, 0) < self.section.min_slice_examples
 
     def value(self, row: MetricRow | None) -> float | None:
         """The number of a slice that is large enough; None where it cannot be judged."""

@@ -14,6 +14,7 @@ from mlproject.registry import (
     BASELINE_TAG,
     BLESSING_TAG,
     KERAS_MODEL,
+    OVERRIDE_TAG,
     RECIPE_TAG,
     REGISTER_TAG,
     SAMPLE_TAG,
@@ -70,6 +71,7 @@ def run_register(ctx: StepContext) -> Mapping[str, Any]:
                 BASE_TAG: str(base.version) if base else "",
                 BASELINE_TAG: str(baseline.version) if baseline else "",
                 BLESSING_TAG: blessing.value["verdict"],
+                OVERRIDE_TAG: _override(blessing.value),
                 f"{TAG}reasons": "; ".join(blessing.value["reasons"])[:5000],
                 f"{TAG}source_digest": ctx.plan.source_digest,
                 f"{TAG}module_digest": ctx.plan.module_digest,
@@ -90,3 +92,11 @@ def run_register(ctx: StepContext) -> Mapping[str, Any]:
         "version": version.version,
         "previous": before.version if before else None,
     }
+
+
+def _override(blessing: Mapping[str, Any]) -> str:
+    """Who overruled the verdict, why and when; empty where nobody did."""
+    override = blessing.get("override")
+    if not override or override.get("effect") != "applied":
+        return ""
+    return f"{override['who']}, {override['when']}: {override['reason']}"[:5000]

@@ -97,9 +97,6 @@ def fit(
         "train", plan.batch_size, shuffle=True, repeat=True, first_batch=first
     )
     evaluate = accessor.tf_dataset("eval", plan.eval_batch_size)
-    if request.eval_steps is not None:
-        # Not `validation_steps`: Keras would go on behind them in the next epoch's validation.
-        evaluate = evaluate.take(request.eval_steps)
     features = {n: spec for n, spec in train.element_spec[0].items() if n in servable}
     names = check_inputs(model, features, path.name)
 
@@ -112,6 +109,7 @@ def fit(
             epochs=plan.epochs,
             steps_per_epoch=plan.steps,
             validation_data=evaluate.map(pick),
+            validation_steps=request.eval_steps,
             callbacks=fn_args.callbacks,
             shuffle=False,  # the dataset shuffles
             verbose=0,
