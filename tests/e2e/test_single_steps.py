@@ -130,3 +130,21 @@ def test_mlflow_run_takes_the_data_from_a_parameter(product: Product) -> None:
     assert done.code == 0, done.err
     (run,) = (run for run in product.runs(step="ingest", status="FINISHED"))
     assert json.loads(run.inputs.dataset_inputs[0].dataset.source)["uri"] == moved.as_uri()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_training_by_mlflow_run_takes_what_tuning_by_mlflow_run_found(product: Product) -> None:
+    product.configure(tuning={"trials": 2})
+    product.home.mkdir()
+    for step in ("ingest", "statistics", "schema", "validate", "transform", "tune", "train"):
+        done = mlflow_run(product, step)
+        assert done.code == 0, f"{step}: {done.err}"
+    runs = {run.data.tags.get("benison.step"): run for run in product.runs()}
+    best = {n: v for n, v in runs["tune"].data.params.items() if n.startswith("best.")}
+    assert set(best) == {"best.learning_rate", "best.embedding_size", "best.hidden_units"}
+    trained = runs["train"].data.params
+    assert {n: trained[n.removeprefix("best.")] for n in best} == best
+    trials = product.runs(parent=runs["tune"].info.run_id)
+    assert len(trials) == 2
+    assert all("val_loss" in trial.data.metrics for trial in trials)

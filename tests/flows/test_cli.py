@@ -309,3 +309,11 @@ def test_a_trial_takes_any_free_port_unless_one_is_given(
 ) -> None:
     main(["serve", "m", *words, *(["--once"] if once else [])])
     assert serve_command.ports(taken[0]) == wanted
+
+
+def test_a_reason_and_an_override_go_together(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for words in (["--override"], ["--reason", "because"], ["--override", "--reason", "  "]):
+        assert main(["train", str(tmp_path), *words]) == 2
+        assert "both or neither" in capsys.readouterr().err
