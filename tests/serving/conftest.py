@@ -27,6 +27,7 @@ def saved_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     keras: A Keras model with inputs of shape [batch, 3].
     broken: A `saved_model.pb` that holds no model.
     """
+    import keras
     import tensorflow as tf
 
     root = tmp_path_factory.mktemp("saved-models")
@@ -78,11 +79,11 @@ def saved_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     double, slow = Double(), Slow()
     tf.saved_model.save(double, str(root / "double"), signatures=double.double)
     tf.saved_model.save(slow, str(root / "slow"), signatures=slow.turn)
-    keras_model = tf.keras.Sequential(
+    keras_model = keras.Sequential(
         [
-            tf.keras.Input((3,)),
-            tf.keras.layers.Dense(4, activation="relu"),
-            tf.keras.layers.Dense(1),
+            keras.Input((3,)),
+            keras.layers.Dense(4, activation="relu"),
+            keras.layers.Dense(1),
         ]
     )
     keras_model.export(str(root / "keras"))

@@ -22,6 +22,8 @@ def main() -> int:
     # TensorFlow imports Keras only to have its optimisers at hand, and goes on without it
     # (tensorflow/__init__.py); a server runs graphs. It saves 2 of 4.5 CPU seconds and 145 MiB.
     sys.modules["keras"] = None  # type: ignore[assignment]
+    # tf.Transform sets it for whoever imports it, and so for the processes that they start.
+    os.environ.pop("TF_USE_LEGACY_KERAS", None)
     threading.Thread(target=_end_with_the_starter, daemon=True).start()
     from serving.model_server.__main__ import main as serve
 
