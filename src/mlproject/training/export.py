@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 MODEL_FOLDER = "saved_model"
 KERAS_FILE = "model.keras"
-# What Keras, and layers of the user's own, raise for what has no configuration.
-_NOT_SAVED = (ValueError, TypeError, NotImplementedError, AttributeError, RuntimeError, LookupError)
+WITHOUT_CONFIG = (ValueError, TypeError, AttributeError, RuntimeError, LookupError)
+"""What Keras, and layers of the user's own, raise for a model that has no whole configuration."""
 
 
 def outside_strategy(model: Any, devices: Devices) -> Any:
@@ -30,7 +30,7 @@ def outside_strategy(model: Any, devices: Devices) -> Any:
     weights = model.get_weights()
     try:
         plain = keras.models.clone_model(model)
-    except (ValueError, NotImplementedError, TypeError):  # a subclassed model without a config
+    except WITHOUT_CONFIG:  # a subclassed model
         return model
     plain.set_weights(weights)
     return plain
@@ -78,7 +78,7 @@ def _save_keras(model: Any, path: Path) -> str:
     """Saves the Keras model; what is wrong where it cannot be, which is no failure."""
     try:
         model.save(path)
-    except _NOT_SAVED as err:
+    except WITHOUT_CONFIG as err:
         path.unlink(missing_ok=True)
         return f"{type(err).__name__}: {(str(err).splitlines() or [''])[0][:200]}"
     return ""

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from mlproject.training.export import KERAS_FILE
+from mlproject.training.export import KERAS_FILE, WITHOUT_CONFIG
 
 
 def load_base_weights(model: keras.Model, base_model: Path, module: ModuleType) -> str:
@@ -30,7 +30,7 @@ def load_base_weights(model: keras.Model, base_model: Path, module: ModuleType) 
         return f"warm start: the champion has no {KERAS_FILE}; begins with new weights"
     try:
         base = keras.models.load_model(file, _keras_classes(module), compile=False)
-    except (ValueError, TypeError, KeyError, OSError, NotImplementedError) as err:
+    except (*WITHOUT_CONFIG, OSError) as err:
         reason = (str(err).splitlines() or [""])[0][:150]
         return f"warm start: {KERAS_FILE} does not load ({reason}); begins with new weights"
     earlier = {variable.path: variable for variable in base.weights}
