@@ -81,7 +81,7 @@ def saved_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     tf.saved_model.save(slow, str(root / "slow"), signatures=slow.turn)
     keras_model = keras.Sequential(
         [
-            keras.Input((3,)),
+            keras.Input((3,), name="row"),
             keras.layers.Dense(4, activation="relu"),
             keras.layers.Dense(1),
         ]

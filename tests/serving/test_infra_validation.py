@@ -326,8 +326,8 @@ def test_golden_rows_become_requests_with_stand_ins_for_what_is_missing(
     assert request["x"].tolist() == [2.0]
     assert request["n"].tolist() == [-(2**63)]
     assert request["s"].tolist() == [b"a"]
-    (listed,) = golden_requests(saved_models["keras"], [golden({"keras_tensor": [1, 2, 3]})])
-    assert listed["keras_tensor"].tolist() == [[1.0, 2.0, 3.0]]
+    (listed,) = golden_requests(saved_models["keras"], [golden({"row": [1, 2, 3]})])
+    assert listed["row"].tolist() == [[1.0, 2.0, 3.0]]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def warm_model(saved_models: dict[str, Path], tmp_path: Path) -> Path:
     split = tmp_path / "Split-eval"
     split.mkdir()
     rows = pa.array([[1.0, 2.0, 3.0], [0.5, 0.0, -1.0]], pa.list_(pa.float64()))
-    pq.write_table(pa.table({"keras_tensor": rows}), split / "examples-00000.parquet")
+    pq.write_table(pa.table({"row": rows}), split / "examples-00000.parquet")
     assert write_warmup_requests(model, "listed", split) == 2
     return tmp_path / "train"
 
