@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.options import add_data, add_project, add_verbose, data_of
+
 if TYPE_CHECKING:
     from mlproject.anomalies.bad_rows import BadRows
 
@@ -21,7 +23,7 @@ def add_leaf(data_commands: Any) -> None:
     leaf = data_commands.add_parser(
         "bad-rows", help="copy the rows that break the schema to a file"
     )
-    leaf.add_argument("project", help="the project's folder")
+    add_project(leaf)
     leaf.add_argument("--split", default="train", help="the split to look at (default train)")
     leaf.add_argument("--out", metavar="FILE", help="the Parquet file to write")
     leaf.add_argument(
@@ -30,12 +32,9 @@ def add_leaf(data_commands: Any) -> None:
         default=LIMIT,
         help=f"most rows to copy for one feature and kind (default {LIMIT})",
     )
-    leaf.add_argument("--data", action="append", default=[], metavar="PATH", help=_DATA_HELP)
-    leaf.add_argument("--verbose", action="store_true", help="show the libraries' logs")
+    add_data(leaf)
+    add_verbose(leaf)
     leaf.set_defaults(run=bad_rows)
-
-
-_DATA_HELP = "where the rows are, instead of what project.yaml says; SPLIT=PATH for each split"
 
 
 def bad_rows(args: argparse.Namespace) -> int:
@@ -53,7 +52,7 @@ def bad_rows(args: argparse.Namespace) -> int:
         raise ConfigError(
             "Reading --limit failed", received=str(args.limit), expected="a whole number above 0"
         )
-    request = Request(args.project, tuple(d for d in args.data if d))
+    request = Request(args.project, data_of(args))
     project = request.load()
     reviewed = read_reviewed(project).known()
     schema = set_environments(reviewed, project.config.schema_.training_only)

@@ -14,7 +14,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from itertools import zip_longest
 
 from flows import (
     data_command,
@@ -24,6 +23,14 @@ from flows import (
     tensorboard_command,
     train_worker_command,
     tune_command,
+)
+from flows.options import (
+    add_data,
+    add_flag,
+    add_project,
+    add_span,
+    add_verbose,
+    spell_out_flags,
 )
 from mlproject.errors import PlatformError
 
@@ -39,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    args = build_parser().parse_args(_spell_out_flags(sys.argv[1:] if argv is None else argv))
+    args = build_parser().parse_args(spell_out_flags(sys.argv[1:] if argv is None else argv))
     bypass_proxies_for_loopback()
     try:
         code = int(_run(args))
@@ -100,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="validate a project without running it")
     check.set_defaults(run="flows.train_command:check")
-    check.add_argument("project", help="the project's folder")
+    add_project(check)
 
     train = commands.add_parser(
         "train", help="run the whole pipeline of a project", description=_TRAIN_HELP
@@ -135,7 +142,7 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--once", action="store_true", help="answer the model's sample row over HTTP, then stop"
     )
-    serve.add_argument("--verbose", action="store_true", help="show the libraries' logs")
+    add_verbose(serve)
 
     predict = commands.add_parser("predict", help="ask a served model")
     predict.set_defaults(run="flows.serve_command:predict")
@@ -160,10 +167,10 @@ def build_parser() -> argparse.ArgumentParser:
         "schedule", help="keep a project on a schedule in Prefect, and run what is due"
     )
     schedule.set_defaults(run="flows.ui_command:schedule")
-    schedule.add_argument("project", help="the project's folder")
+    add_project(schedule)
     schedule.add_argument("--cron", required=True, help="cron expression, such as '0 3 * * *'")
     schedule.add_argument("--timezone", default="UTC", help="IANA name (default UTC)")
-    schedule.add_argument("--data", action="append", default=[], metavar="PATH")
+    add_data(schedule)
     return parser
 
 
@@ -175,62 +182,17 @@ _TRAIN_HELP = (
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("project", help="the project's folder")
-    parser.add_argument(
-        "--data",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="where the rows are, instead of what project.yaml says; SPLIT=PATH for each split",
-    )
-    parser.add_argument(
-        "--span",
-        default="",
-        help="the newest span to take: its number, or a date as YYYY-MM-DD (default: the newest)",
-    )
-    parser.add_argument(
-        "--force",
-        nargs="?",
-        const=True,
-        default=False,
-        type=_boolean,
-        metavar="BOOL",
-        help="run although nothing has changed",
-    )
-    parser.add_argument(
+    add_project(parser)
+    add_data(parser)
+    add_span(parser)
+    add_flag(parser, "--force", "run although nothing has changed")
+    add_flag(
+        parser,
         "--override",
-        nargs="?",
-        const=True,
-        default=False,
-        type=_boolean,
-        metavar="BOOL",
-        help="bless the candidate whatever its thresholds and cases say; needs --reason",
+        "bless the candidate whatever its thresholds and cases say; needs --reason",
     )
     parser.add_argument("--reason", default="", help="why; kept with who said it and when")
-    parser.add_argument("--verbose", action="store_true", help="show the libraries' logs")
-
-
-_BOOLEANS = {
-    **{"true": True, "1": True, "yes": True},
-    **{"false": False, "0": False, "no": False, "": False},
-}
-
-
-def _spell_out_flags(argv: Sequence[str]) -> list[str]:
-    """Gives a bare `--force` its value; argparse would take the project after it for one."""
-    return [
-        f"{word}=true"
-        if word in ("--force", "--override") and after.lower() not in _BOOLEANS
-        else word
-        for word, after in zip_longest(argv, argv[1:], fillvalue="--")
-    ]
-
-
-def _boolean(text: str) -> bool:
-    try:
-        return _BOOLEANS[text.lower()]
-    except KeyError as err:
-        raise argparse.ArgumentTypeError(f"expected true or false, received '{text}'") from err
+    add_verbose(parser)
 
 
 if __name__ == "__main__":

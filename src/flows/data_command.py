@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.options import add_data, add_project, add_verbose, data_of
 from mlproject.errors import ConfigError, closest
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def _add_profile(leaves: Any) -> None:
         description="One HTML file without anything beside it, also logged to MLflow. Ingest and "
         "statistics are taken as they were published, or run if they are not there.",
     )
-    leaf.add_argument("project", help="the project's folder")
+    add_project(leaf)
     leaf.add_argument("--split", metavar="SPLIT", help="the split to show (default eval)")
     leaf.add_argument(
         "--against",
@@ -57,14 +58,8 @@ def _add_profile(leaves: Any) -> None:
         "--out", metavar="FILE", default="profile.html", help="file to write (default profile.html)"
     )
     leaf.add_argument("--open", action="store_true", help="open it in the browser")
-    leaf.add_argument(
-        "--data",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="where the rows are, instead of what project.yaml says; SPLIT=PATH for each split",
-    )
-    leaf.add_argument("--verbose", action="store_true", help="show the libraries' logs")
+    add_data(leaf)
+    add_verbose(leaf)
     leaf.set_defaults(run=profile)
 
 
@@ -77,7 +72,7 @@ def profile(args: argparse.Namespace) -> int:
     from mlproject.settings import read_settings
 
     out = Path(args.out).absolute()
-    request = Request(args.project, tuple(d for d in args.data if d))
+    request = Request(args.project, data_of(args))
     settings = read_settings()
     with quiet(settings.home, "profile", args.verbose) as (stream, _):
         display = Display(stream, f"{args.project}: profile", STEPS)

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.options import add_data, add_project, add_verbose, data_of
+
 if TYPE_CHECKING:
     from mlproject.artifacts import Artifact
 
@@ -43,15 +45,9 @@ def add_parser(commands: Any) -> None:
     export_leaf.set_defaults(run=export)
 
     for leaf in (describe_leaf, head_leaf, export_leaf):
-        leaf.add_argument("project", help="the project's folder")
-        leaf.add_argument(
-            "--data",
-            action="append",
-            default=[],
-            metavar="PATH",
-            help="where the rows are, instead of what project.yaml says; SPLIT=PATH for each split",
-        )
-        leaf.add_argument("--verbose", action="store_true", help="show the libraries' logs")
+        add_project(leaf)
+        add_data(leaf)
+        add_verbose(leaf)
 
 
 def describe(args: argparse.Namespace) -> int:
@@ -171,7 +167,7 @@ def _examples(args: argparse.Namespace) -> Artifact:
     from flows.newest_statistics import run_steps
     from flows.pipeline import Request
 
-    request = Request(args.project, tuple(d for d in args.data if d))
+    request = Request(args.project, data_of(args))
     return run_steps(request, ("ingest",), args.verbose)["ingest"]
 
 

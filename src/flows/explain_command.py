@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.options import add_verbose
 from mlproject.errors import ConfigError, ServingError, StorageError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def add_parser(commands: Any) -> None:
     )
     leaf.add_argument("--json", action="store_true", help="print the explanation as JSON")
     leaf.add_argument("--out", metavar="FILE", help="write a picture too: .png or .html")
-    leaf.add_argument("--verbose", action="store_true", help="show the libraries' logs")
+    add_verbose(leaf)
     leaf.set_defaults(run=explain)
 
 

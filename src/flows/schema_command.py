@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.options import add_data, add_project, add_verbose, data_of
+
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0.schema_pb2 import Schema
 
@@ -31,8 +33,9 @@ def add_parser(commands: Any) -> None:
     leaves = schema.add_subparsers(dest="schema_command", required=True, metavar="COMMAND")
 
     leaf = leaves.add_parser("infer", help="write a schema that the newest data obeys")
-    _add_project(leaf)
-    _add_data(leaf)
+    add_project(leaf)
+    add_verbose(leaf)
+    add_data(leaf)
     leaf.add_argument("--accept", action="store_true", help="replace the schema that is there")
     for comparison in ("drift", "skew"):
         leaf.add_argument(
@@ -44,27 +47,31 @@ def add_parser(commands: Any) -> None:
     leaf.set_defaults(run=infer)
 
     leaf = leaves.add_parser("show", help="print the schema as a table")
-    _add_project(leaf)
+    add_project(leaf)
+    add_verbose(leaf)
     leaf.add_argument("feature", nargs="*", metavar="FEATURE", help="only these")
     leaf.set_defaults(run=show)
 
     leaf = leaves.add_parser("diff", help="compare the schema with the newest data, or a file")
-    _add_project(leaf)
-    _add_data(leaf)
+    add_project(leaf)
+    add_verbose(leaf)
+    add_data(leaf)
     _add_tighten(leaf)
     leaf.add_argument("--against", metavar="FILE", help="another schema.pbtxt instead of the data")
     leaf.set_defaults(run=diff)
 
     leaf = leaves.add_parser("accept", help="let the schema follow the newest data")
-    _add_project(leaf)
-    _add_data(leaf)
+    add_project(leaf)
+    add_verbose(leaf)
+    add_data(leaf)
     _add_tighten(leaf)
     leaf.add_argument("feature", nargs="*", metavar="FEATURE", help="only these, which is consent")
     leaf.add_argument("--accept", action="store_true", help="consent to all that widens")
     leaf.set_defaults(run=accept)
 
     leaf = leaves.add_parser("set", help="change the rules of one feature")
-    _add_project(leaf)
+    add_project(leaf)
+    add_verbose(leaf)
     leaf.add_argument("feature", metavar="FEATURE")
     leaf.add_argument("rule", nargs="+", metavar="KEY=VALUE", help="KEY= takes the rule away")
     leaf.set_defaults(run=set_rules)
@@ -84,7 +91,7 @@ def infer(args: argparse.Namespace) -> int:
 
     project = _project(args)
     before = read_reviewed(project)
-    newest = read_newest(args.project, _data(args), args.verbose, schema_free=True)
+    newest = read_newest(args.project, data_of(args), args.verbose, schema_free=True)
     with quiet(read_settings().home, "schema", args.verbose):
         schema = infer_schema(newest.statistics)
     if before.schema is not None:
@@ -147,7 +154,7 @@ def diff(args: argparse.Namespace) -> int:
     project = _project(args)
     reviewed = read_reviewed(project)
     known = reviewed.known()
-    after = read_schema(Path(args.against)) if args.against else _of_data(args, known, project)
+    after = read_schema(Path(args.against)) if args.against else _conformed(args, known, project)
     changes = diff_schemas(known, after)
     _print_changes(changes, reviewed.path)
     return DIFFERENT if changes else SAME
@@ -163,7 +170,7 @@ def accept(args: argparse.Namespace) -> int:
     project = _project(args)
     reviewed = read_reviewed(project)
     known = reviewed.known()
-    after = _of_data(args, known, project)
+    after = _conformed(args, known, project)
     if args.feature:
         after = take_features(known, after, args.feature)
     changes = diff_schemas(known, after)
@@ -201,7 +208,7 @@ def set_rules(args: argparse.Namespace) -> int:
     return SAME
 
 
-def _of_data(args: argparse.Namespace, known: Schema, project: Project) -> Schema:
+def _conformed(args: argparse.Namespace, known: Schema, project: Project) -> Schema:
     """The reviewed schema as it must become for the newest data to obey it."""
     from flows.logs import quiet
     from flows.newest_statistics import read_newest
@@ -209,7 +216,7 @@ def _of_data(args: argparse.Namespace, known: Schema, project: Project) -> Schem
     from mlproject.schema.conform import conform_schema, tighten_schema
     from mlproject.settings import read_settings
 
-    newest = read_newest(args.project, _data(args), args.verbose)
+    newest = read_newest(args.project, data_of(args), args.verbose)
     environments = list(known.default_environment)
     asked = set_environments(known, ())
     with quiet(read_settings().home, "schema", args.verbose):
@@ -252,26 +259,7 @@ def _unnamed(project: Project) -> str:
 def _project(args: argparse.Namespace) -> Project:
     from mlproject.config import load_project
 
-    return load_project(Path(args.project), _data(args))
-
-
-def _data(args: argparse.Namespace) -> tuple[str, ...]:
-    return tuple(d for d in getattr(args, "data", ()) if d)
-
-
-def _add_project(leaf: argparse.ArgumentParser) -> None:
-    leaf.add_argument("project", help="the project's folder")
-    leaf.add_argument("--verbose", action="store_true", help="show the libraries' logs")
-
-
-def _add_data(leaf: argparse.ArgumentParser) -> None:
-    leaf.add_argument(
-        "--data",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="where the rows are, instead of what project.yaml says; SPLIT=PATH for each split",
-    )
+    return load_project(Path(args.project), data_of(args))
 
 
 def _add_tighten(leaf: argparse.ArgumentParser) -> None:

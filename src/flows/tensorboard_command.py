@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.options import add_verbose
 from mlproject.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def add_parser(commands: Any) -> None:
     )
     leaf.add_argument("--host", default="127.0.0.1", help="address to bind (default 127.0.0.1)")
     leaf.add_argument("--port", type=int, default=PORT, help="port (default 6006; 0: any)")
-    leaf.add_argument("--verbose", action="store_true", help="show the libraries' logs")
+    add_verbose(leaf)
     leaf.set_defaults(run="flows.tensorboard_command:tensorboard")
 
 

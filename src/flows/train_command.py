@@ -10,6 +10,7 @@ from typing import Any
 
 from flows.console import Display, show_summary
 from flows.logs import quiet
+from flows.options import data_of
 from flows.pipeline import Opened, Request, cached_outcome, open_request, open_run
 from flows.prefect_server import prefect_api
 from mlproject.anomalies import check_policy
@@ -124,7 +125,7 @@ def check(args: argparse.Namespace) -> int:
 
 
 def _request(args: argparse.Namespace, from_step: str) -> Request:
-    data = tuple(d for d in args.data if d)
+    data = data_of(args)
     return Request(
         args.project, data, args.force, from_step, args.span, _reason(args.override, args.reason)
     )

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from flows.options import add_data, add_project, add_span, add_verbose, data_of
 from mlproject.errors import ConfigError, DataError
 
 
@@ -22,16 +23,10 @@ def add_parser(commands: Any) -> None:
         description="Start it on every worker but the chief, with the project, data and pipeline "
         "root of the chief, which runs `benison step train PROJECT`. It writes no artifact.",
     )
-    leaf.add_argument("project", help="the project's folder")
-    leaf.add_argument(
-        "--data",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="where the rows are, as the chief was told",
-    )
-    leaf.add_argument("--span", default="", help="the newest span to take, as the chief was told")
-    leaf.add_argument("--verbose", action="store_true", help="show the libraries' logs")
+    add_project(leaf)
+    add_data(leaf)
+    add_span(leaf)
+    add_verbose(leaf)
     leaf.set_defaults(run="flows.train_worker_command:train_worker")
 
 
@@ -49,8 +44,7 @@ def train_worker(args: argparse.Namespace) -> int:
         quiet(read_settings().home, "train-worker", args.verbose) as (stream, _),
         tempfile.TemporaryDirectory(prefix="benison-worker-") as folder,
     ):
-        data = tuple(d for d in args.data if d)
-        opened = open_request(Request(args.project, data, span=args.span))
+        opened = open_request(Request(args.project, data_of(args), span=args.span))
         config = opened.plan.project.config
         if is_chief(config.training.distribute):
             raise ConfigError(

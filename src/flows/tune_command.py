@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from flows.options import add_data, add_flag, add_project, add_span, add_verbose
+
 
 def add_parser(commands: Any) -> None:
     """Adds `tune`.
@@ -19,7 +21,7 @@ def add_parser(commands: Any) -> None:
         "tuner_fn, and keeps the best for `benison train`. A study that was broken off goes on "
         "with the trials it has; more --trials continue it.",
     )
-    tune.add_argument("project", help="the project's folder")
+    add_project(tune)
     tune.add_argument("--trials", type=_positive, metavar="N", help="instead of tuning.trials")
     tune.add_argument(
         "--parallel", type=_positive, metavar="N", help="worker processes on this machine"
@@ -27,25 +29,10 @@ def add_parser(commands: Any) -> None:
     tune.add_argument(
         "--timeout-s", type=_seconds, metavar="S", help="seconds after which no trial begins"
     )
-    tune.add_argument(
-        "--data",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="where the rows are, instead of what project.yaml says; SPLIT=PATH for each split",
-    )
-    tune.add_argument("--span", default="", help="the newest span to take")
-    tune.add_argument(
-        "--force",
-        nargs="?",
-        const="true",
-        default="false",
-        type=str.lower,
-        choices=("true", "false"),
-        metavar="BOOL",
-        help="begin a new study",
-    )
-    tune.add_argument("--verbose", action="store_true", help="show the libraries' logs")
+    add_data(tune)
+    add_span(tune)
+    add_flag(tune, "--force", "begin a new study")
+    add_verbose(tune)
     tune.set_defaults(run="flows.tuning:tune")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from flows.console import Display
+from flows.options import data_of
 from flows.pipeline import Request, open_run
 from mlproject.artifacts import Artifact, ArtifactStore
 from mlproject.chain import STEPS
@@ -82,8 +83,8 @@ def tune(args: argparse.Namespace) -> int:
 
     request = TuneRequest(
         args.project,
-        tuple(d for d in args.data if d),
-        from_step=STEP if args.force == "true" else "",
+        data_of(args),
+        from_step=STEP if args.force else "",
         span=args.span,
         trials=args.trials,
         parallel=args.parallel,

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from zoneinfo import available_timezones
 
+from flows.options import data_of
 from flows.pipeline import Request
 from flows.prefect_server import (
     RUNNING_FILE,
@@ -75,7 +76,7 @@ def ui(args: argparse.Namespace) -> int:
 
 def schedule(args: argparse.Namespace) -> int:
     """Registers a scheduled deployment of the training flow, and runs what comes due."""
-    request = Request(str(Path(args.project).resolve()), tuple(args.data))
+    request = Request(str(Path(args.project).resolve()), data_of(args))
     name = request.load().config.name
     settings = read_settings()
     _check_schedule(args.cron, args.timezone)
