@@ -14,7 +14,7 @@ from mlproject.blessing import Override
 from mlproject.config import Project, load_project
 from mlproject.engine import check_engine
 from mlproject.examples.local_state import keep_in
-from mlproject.execution import PipelineRun, recorded_in, start_pipeline_run, still_stands
+from mlproject.execution import PipelineRun, recorded_in, start_pipeline_run, why_it_fell
 from mlproject.outcome import Outcome, StepOutcome, ends_with, make_outcome
 from mlproject.plan import Plan, make_plan
 from mlproject.registry import Registry
@@ -199,7 +199,7 @@ def cached_outcome(opened: Opened) -> Outcome | None:
         if (
             artifact is None
             or not recorded_in(artifact)
-            or not still_stands(artifact, opened.registry)
+            or why_it_fell(artifact, opened.registry)
         ):
             return None
         artifacts[planned.name] = artifact

@@ -71,12 +71,12 @@ def train_worker(args: argparse.Namespace) -> int:
                 step=planned,
                 settings=opened.settings,
                 registry=opened.registry,
+                store=opened.store,
                 inputs=found,
                 out_dir=Path(folder),
                 pipeline_run_id="",
                 run_id="",
                 tracker=Tracker(opened.settings, config.name),
-                state_dir=opened.store.state_dir(planned.name, planned.fingerprint),
             )
         )
         print(f"{config.name}: trained along; the chief has the model", file=stream)

@@ -57,7 +57,7 @@ class Chain:
 
     def add(self, name: str, inputs: tuple[str, ...], params: Mapping[str, Any]) -> None:
         known = {step.name: step for step in self.steps}
-        chained = {i: known[i].fingerprint for i in inputs}
+        chained = self.fingerprints(inputs)
         parts = {"step": name, "version": STEP_VERSIONS[name], "inputs": chained, "params": params}
         key = fingerprint(parts)
         found = self._store.find(name, key)
@@ -69,6 +69,15 @@ class Chain:
         elif found and (again := [i for i in inputs if _made_again(known[i], found)]):
             found, reason = None, f"'{again[0]}' is made again"
         self.steps.append(PlannedStep(name, key, chained, found, reason))
+
+    def fingerprints(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Steps of the chain so far -> their fingerprints.
+
+        Raises:
+            KeyError: A step is not there yet: the chain is built in the wrong order.
+        """
+        known = {step.name: step.fingerprint for step in self.steps}
+        return {name: known[name] for name in names}
 
 
 def _made_again(made: PlannedStep, found: Artifact) -> bool:

@@ -40,30 +40,53 @@ class StepContext:
         step: The step's place in it.
         settings: The platform's settings.
         registry: The model registry.
+        store: The published artifacts.
         inputs: Input step -> its artifact.
         out_dir: Empty folder to write the artifact in.
         pipeline_run_id: The pipeline's MLflow run, or the step's own if it runs alone.
         run_id: The step's own MLflow run.
         tracker: MLflow tracking, for what is logged while the step runs.
-        state_dir: Folder, perhaps not there yet, that outlives a killed run of the same
-            fingerprint; it is removed once the artifact is published.
     """
 
     plan: Plan
     step: PlannedStep
     settings: Settings
     registry: Registry
+    store: ArtifactStore
     inputs: Mapping[str, Artifact]
     out_dir: Path
     pipeline_run_id: str
     run_id: str
     tracker: Tracker
-    state_dir: Path
 
     @property
     def project(self) -> Project:
         """The project."""
         return self.plan.project
+
+    @property
+    def state_dir(self) -> Path:
+        """Folder, perhaps not there yet, that outlives a killed run of the same fingerprint.
+
+        It is removed once the artifact is published.
+        """
+        return self.store.state_dir(self.step.name, self.step.fingerprint)
+
+    def published(self, name: str) -> Artifact:
+        """What an earlier step of the plan has published, be it an input of this one or not.
+
+        Raises:
+            DataError: It is gone.
+        """
+        found = self.store.find(name, self.plan.step(name).fingerprint)
+        if found is None:
+            raise DataError(
+                f"The step '{self.step.name}' failed",
+                received=f"no artifact of '{name}'",
+                expected="the artifacts of all steps before it",
+                next_step="run again: what is there is kept",
+            )
+        return found
 
     def rows(self, count: int) -> None:
         """Tells how many rows are done."""
@@ -159,7 +182,8 @@ class PipelineRun:
 
     def _run_or_take(self, name: str) -> tuple[Artifact, bool]:
         planned = self.plan.step(name)
-        if planned.cached is not None and self._may_be_taken(planned.cached):
+        unusable = planned.cached and self._unusable(planned.cached)
+        if planned.cached is not None and not unusable:
             self._log_if_missed(planned.cached)
             emit(Event("cached", name, planned.reason, seconds=planned.cached.seconds))
             return planned.cached, True
@@ -167,11 +191,8 @@ class PipelineRun:
             self._log_if_missed(self._made[name])
             emit(Event("done", name, seconds=self._made[name].seconds))
             return self._made[name], False
-        if planned.cached is not None:
-            reason = "what it was made of, or what it left outside its folder, has changed"
-            if name == "infra_validate":
-                reason = "it is tried again until it passes, or what it was made of has changed"
-            planned = replace(planned, cached=None, reason=reason)
+        if unusable:
+            planned = replace(planned, cached=None, reason=unusable)
         inputs = {i: self._published(i, name) for i in planned.inputs}
         emit(Event("start", name, planned.reason))
         run_id = self._start_run(planned)
@@ -199,12 +220,12 @@ class PipelineRun:
                 step=planned,
                 settings=self.settings,
                 registry=self.registry,
+                store=self.store,
                 inputs=inputs,
                 out_dir=aside,
                 pipeline_run_id=self.parent_run_id or run_id,
                 run_id=run_id,
                 tracker=self.tracker,
-                state_dir=self.store.state_dir(planned.name, planned.fingerprint),
             )
             measured = planned.name in MEASURED
             system = self.tracker.system_metrics(run_id) if measured else nullcontext()
@@ -236,9 +257,12 @@ class PipelineRun:
             )
         return found
 
-    def _may_be_taken(self, artifact: Artifact) -> bool:
-        """False where its effect is gone, or this run had to make again what it was made of."""
-        return still_stands(artifact, self.registry) and not self._is_stale(artifact)
+    def _unusable(self, artifact: Artifact) -> str | None:
+        """Why it cannot be taken: its effect is gone, or what it was made of was made again."""
+        gone = why_it_fell(artifact, self.registry)
+        if gone is None and self._is_stale(artifact):
+            return "what it was made of has changed"
+        return gone
 
     def _is_stale(self, artifact: Artifact) -> bool:
         """True where what it was made of is gone, or was made again: a verdict on other weights."""
@@ -289,21 +313,24 @@ class PipelineRun:
         self.tracker.finish_run(run_id, "FINISHED", {f"{TAG}logged_late": "true"})
 
 
-def still_stands(artifact: Artifact, registry: Registry) -> bool:
-    """False where what a step did outside its folder is gone: a version, an exported model.
+def why_it_fell(artifact: Artifact, registry: Registry) -> str | None:
+    """Why what a step did outside its folder no longer stands; None where it does.
 
     A champion alias that was moved to another version stands: a person did that. One that is gone
     does not: nothing would be served. Nor does a trial in a server that did not end well: a busy
     machine, or one whose Docker engine was away, says nothing of the next trial.
     """
-    if artifact.step == "infra_validate":
-        return artifact.value.get("verdict") == INFRA_BLESSED
+    if artifact.step == "infra_validate" and artifact.value.get("verdict") != INFRA_BLESSED:
+        return "the model did not pass its last trial"
     if artifact.step == "register":
         name, number = read_value(artifact, "name"), read_value(artifact, "version")
-        return registry.version(name, number) is not None and registry.champion(name) is not None
-    if artifact.step == "export":
-        return Path(artifact.value["path"]).is_dir()
-    return True
+        if registry.version(name, number) is None:
+            return f"version {number} is gone from the registry"
+        if registry.champion(name) is None:
+            return f"no version of {name} is champion"
+    if artifact.step == "export" and not Path(artifact.value["path"]).is_dir():
+        return "the exported model is gone"
+    return None
 
 
 def recorded_in(artifact: Artifact) -> str | None:
@@ -323,8 +350,8 @@ def start_pipeline_run(tracker: Tracker, plan: Plan, settings: Settings, root: P
         **code_tags(project.folder),
         ROOT_TAG: str(root),
         f"{TAG}project": project.config.name,
-        f"{TAG}module_digest": plan.module_digest,
-        f"{TAG}source_digest": plan.source_digest,
+        f"{TAG}module_digest": plan.digests.module,
+        f"{TAG}source_digest": plan.digests.source,
         f"{TAG}baseline": str(plan.baseline.version) if plan.baseline else "none",
         "mlflow.note.content": project.config.description,
     }

@@ -7,7 +7,6 @@ earlier span, and what `benison tune` found (`plan_inputs.py`).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from mlproject.artifacts import Artifact, ArtifactStore, fingerprint
 from mlproject.blessing.override import Override
 from mlproject.chain import STEPS, Chain, PlannedStep
 from mlproject.config import Project
+from mlproject.digests import Digests, cases_digest, code_digests, schema_digest
 from mlproject.errors import ConfigError, closest
 from mlproject.examples.request import check_request
 from mlproject.examples.sources import find_source
@@ -30,32 +30,19 @@ from mlproject.plan_inputs import (
 )
 from mlproject.project_checks import check_project
 from mlproject.project_data import ingest_request, serving_request
-from mlproject.reach import reach_digest
 from mlproject.registry import TRAIN_RUN_TAG, VersionInfo
-from mlproject.tuning.digest import space_digest
-from mlproject.user_module import functions_of, read_module
+from mlproject.sections import ProjectConfig
+from mlproject.tuning.digest import NOT_OF_TRIALS, space_digest
+from mlproject.user_module import read_module
 
-USER_FUNCTIONS = (
-    "preprocessing_fn",
-    "run_fn",
-    "build_model",
-    "tuner_fn",
-    "custom_metrics",
-    "stats_options_updater_fn",
-)
 ONLY_IF_BLESSED = ("register", "export", "serve")
 SECTION_OF = {"tune": "tuning"}
-# What has no part in what a step makes.
+# Of a section: what has no part in what the step makes.
 _NOT_OF_TRAINING = {"checkpoint_steps"}
-_OF_BLESSING = {
-    "value_thresholds",
-    "change_thresholds",
-    "min_slice_examples",
-    "confidence",
-    "custom_metrics",
-}
-# Both the evaluation and the blessing look at these.
-_SHARED = {"min_slice_examples", "confidence", "custom_metrics"}
+_NOT_OF_TUNING = {"when", "parallel"}
+# Of the evaluation section: what only the blessing looks at. What both look at reaches it with the
+# evaluation's fingerprint.
+_OF_BLESSING = {"value_thresholds", "change_thresholds"}
 
 
 @dataclass(frozen=True)
@@ -66,15 +53,10 @@ class Plan:
         project: The project.
         steps: The steps of the pipeline, in order.
         by_hand: Steps that run only when they are asked for (`tune`).
-        source_digest: Hash of the raw data.
+        digests: Hashes of the data, code and files that the project consists of.
         source_uris: Split (None: a rule splits) and where its rows are.
         spans: The spans of the raw data, in rising order; empty where it has none.
-        module_digest: Hash of the module file.
-        code_digests: Function of the module file -> hash of the code it reaches.
-        schema_digest: Hash of the reviewed schema file, if there is one.
         baseline: The champion that the candidate is compared with, or None.
-        cases_digest: Hash of the file of behavioural cases, if project.yaml names one.
-        serving_digest: Hash of the rows seen at serving, if project.yaml names some.
         previous: Statistics of an earlier span that drift is measured from, where the window
             itself has none; or None.
         tuned: What `benison tune` found last for this space and code, or None.
@@ -86,25 +68,15 @@ class Plan:
     project: Project
     steps: tuple[PlannedStep, ...]
     by_hand: tuple[PlannedStep, ...]
-    source_digest: str
+    digests: Digests
     source_uris: tuple[tuple[str | None, str], ...]
     spans: tuple[Span, ...]
-    module_digest: str
-    code_digests: Mapping[str, str]
-    schema_digest: str | None
     baseline: VersionInfo | None
-    cases_digest: str | None = None
-    serving_digest: str | None = None
     previous: Artifact | None = None
     tuned: Artifact | None = None
     base_model: VersionInfo | None = None
     recipe: str = ""
     override: Override | None = None
-
-    @property
-    def train_function(self) -> str:
-        """The function of the module file that trains: `run_fn`, else `build_model`."""
-        return train_function(self.code_digests)
 
     def step(self, name: str) -> PlannedStep:
         """The planned step of a name.
@@ -154,7 +126,7 @@ def make_plan(
         serving_root: Where models are exported to.
         store_id: Tells MLflow's stores apart: a version of one is none of another.
         force: Run every step.
-        from_step: Run this step and all after it, cached or not.
+        from_step: Run this step and all after it.
         override: A person's word against the verdict.
 
     Raises:
@@ -170,28 +142,70 @@ def make_plan(
     check_request(request)
     config = project.config
     data = find_source(request)
-    digest = data.digest()
-    reviewed = file_digest(project.schema_path) if project.schema_path else None
-    cases = cases_digest(project)
-    code = {name: reach_digest(source, (name,)) for name in functions_of(source, USER_FUNCTIONS)}
     serving = serving_request(project)
-    serving_digest = find_source(serving).digest() if serving else None
+    digests = Digests(
+        source=data.digest(),
+        module=source.digest,
+        code=code_digests(source),
+        schema=schema_digest(project),
+        cases=cases_digest(project),
+        serving=find_source(serving).digest() if serving else None,
+    )
     previous = previous_statistics(store, config.name, data.spans)
     chain = Chain(store, force, from_step)
-    chain.add("ingest", (), {"source": digest, **request.fingerprint_parts()})
+    _add_data_steps(chain, config, digests, request.fingerprint_parts(), previous)
+    tuned = _add_tuning(chain, config, digests, store)
+    fit = _fit(config, digests, tuned)
+    inputs = _train_inputs(config)
+    recipe = fingerprint({"inputs": chain.fingerprints(inputs), "fit": fit})
+    base = base_model_of(registry, config.name, recipe) if config.training.warm_start else None
+    chain.add("train", inputs, {**fit, "base": _identity(base)})
+    baseline = baseline_of(registry, config.name, chain.steps[-1])
+    _add_judgement(chain, config, digests, baseline, override)
+    sample = dict(config.serving.sample)
+    about = {"name": config.name, "description": config.description, "sample": sample}
+    chain.add("register", ("train", "bless"), {**about, "store": store_id})
+    chain.add("export", ("register",), {"serving_root": str(serving_root)})
+    chain.add("serve", ("export",), {"sample": sample})
+    aside = {"tune"} if config.tuning and config.tuning.when == "by_hand" else set()
+    return Plan(
+        project=project,
+        steps=tuple(step for step in chain.steps if step.name not in aside),
+        by_hand=tuple(step for step in chain.steps if step.name in aside),
+        digests=digests,
+        source_uris=data.uris,
+        spans=data.spans,
+        baseline=baseline,
+        previous=previous,
+        tuned=tuned,
+        base_model=base,
+        recipe=recipe,
+        override=override,
+    )
+
+
+def _add_data_steps(
+    chain: Chain,
+    config: ProjectConfig,
+    digests: Digests,
+    request: Mapping[str, Any],
+    previous: Artifact | None,
+) -> None:
+    """Ingest to transform."""
+    chain.add("ingest", (), {"source": digests.source, **request})
     chain.add(
         "statistics",
         ("ingest",),
         {
             **config.statistics.model_dump(mode="json"),
-            "code": code.get("stats_options_updater_fn"),
-            "serving": serving_digest,
+            "code": digests.code.get("stats_options_updater_fn"),
+            "serving": digests.serving,
         },
     )
     chain.add(
         "schema",
-        () if reviewed else ("statistics",),
-        {"reviewed": reviewed, "training_only": list(config.schema_.training_only)},
+        () if digests.schema else ("statistics",),
+        {"reviewed": digests.schema, "training_only": list(config.schema_.training_only)},
     )
     chain.add(
         "validate",
@@ -204,116 +218,83 @@ def make_plan(
     chain.add(
         "transform",
         ("ingest", "schema"),
-        {"code": code["preprocessing_fn"], "materialize": config.transform.materialize},
+        {
+            "code": digests.code["preprocessing_fn"],
+            "materialize": config.transform.materialize,
+        },
     )
+
+
+def _add_tuning(
+    chain: Chain, config: ProjectConfig, digests: Digests, store: ArtifactStore
+) -> Artifact | None:
+    """The step `tune`, where project.yaml says what to tune; what was found by hand before."""
+    if config.tuning is None:
+        return None
+    fit = config.training.model_dump(mode="json", exclude=NOT_OF_TRIALS)
+    chain.add(
+        "tune",
+        ("transform", "schema"),
+        {
+            "fit": {**fit, "code": digests.code[digests.train_function]},
+            "tuning": config.tuning.model_dump(mode="json", exclude=_NOT_OF_TUNING),
+            "code": digests.code.get("tuner_fn"),
+        },
+    )
+    if config.tuning.when == "every_run":
+        return None
+    return tuned_by_hand(store, config.name, space_digest(config, digests.code))
+
+
+def _train_inputs(config: ProjectConfig) -> tuple[str, ...]:
+    every_run = config.tuning is not None and config.tuning.when == "every_run"
+    return ("transform", "schema", "ingest", *(("tune",) if every_run else ()))
+
+
+def _fit(config: ProjectConfig, digests: Digests, tuned: Artifact | None) -> dict[str, Any]:
+    """What determines a training, besides its inputs and the model it begins with."""
     fit = {
         **config.training.model_dump(mode="json", exclude=_NOT_OF_TRAINING),
-        "code": code[train_function(code)],
+        "code": digests.code[digests.train_function],
     }
-    tuned = None
-    inputs: tuple[str, ...] = ("transform", "schema", "ingest")
-    if config.tuning is not None:
-        tuning = config.tuning.model_dump(mode="json", exclude={"when", "parallel"})
-        chain.add(
-            "tune",
-            ("transform", "schema"),
-            {"fit": fit, "tuning": tuning, "code": code.get("tuner_fn")},
-        )
-        if config.tuning.when == "every_run":
-            inputs = (*inputs, "tune")
-        else:
-            tuned = tuned_by_hand(store, config.name, space_digest(config, code))
-    if tuned is not None:
-        fit["tuned"] = tuned.value["hyperparameters"]
-    recipe = fingerprint(
-        {"inputs": {s.name: s.fingerprint for s in chain.steps if s.name in inputs}, "fit": fit}
-    )
-    base = base_model_of(registry, config.name, recipe) if config.training.warm_start else None
-    chain.add("train", inputs, {**fit, "base": _identity(base)})
-    baseline = baseline_of(registry, config.name, chain.steps[-1])
+    return fit | ({"tuned": tuned.value["hyperparameters"]} if tuned else {})
+
+
+def _add_judgement(
+    chain: Chain,
+    config: ProjectConfig,
+    digests: Digests,
+    baseline: VersionInfo | None,
+    override: Override | None,
+) -> None:
+    """Evaluate to bless."""
     evaluation = config.evaluation.model_dump(mode="json")
     chain.add(
         "evaluate",
         ("train", "ingest", "transform"),
         {
-            **{n: v for n, v in evaluation.items() if n not in _OF_BLESSING or n in _SHARED},
+            **{name: value for name, value in evaluation.items() if name not in _OF_BLESSING},
             "label": config.training.label,
             "task": config.training.task,
-            "code": code.get("custom_metrics"),
-            "cases": cases,
+            "code": digests.code.get("custom_metrics"),
+            "cases": digests.cases,
             "baseline": _identity(baseline),
         },
     )
     infra = config.infra_validation.model_dump(mode="json")
-    chain.add("infra_validate", ("train",), {**infra, "cases": cases})
+    chain.add("infra_validate", ("train",), {**infra, "cases": digests.cases})
     chain.add(
         "bless",
         ("evaluate", "infra_validate"),
         {
-            **{n: v for n, v in evaluation.items() if n in _OF_BLESSING},
+            **{name: evaluation[name] for name in sorted(_OF_BLESSING)},
             "model_card": config.model_card.model_dump(mode="json"),
             "description": config.description,
             "override": [override.who, override.reason] if override else None,
         },
     )
-    sample = dict(config.serving.sample)
-    about = {"name": config.name, "description": config.description, "sample": sample}
-    chain.add("register", ("train", "bless"), {**about, "store": store_id})
-    chain.add("export", ("register",), {"serving_root": str(serving_root)})
-    chain.add("serve", ("export",), {"sample": sample})
-    aside = {"tune"} if config.tuning and config.tuning.when == "by_hand" else set()
-    return Plan(
-        project=project,
-        steps=tuple(step for step in chain.steps if step.name not in aside),
-        by_hand=tuple(step for step in chain.steps if step.name in aside),
-        source_digest=digest,
-        source_uris=data.uris,
-        spans=data.spans,
-        module_digest=source.digest,
-        code_digests=code,
-        schema_digest=reviewed,
-        baseline=baseline,
-        cases_digest=cases,
-        serving_digest=serving_digest,
-        previous=previous,
-        tuned=tuned,
-        base_model=base,
-        recipe=recipe,
-        override=override,
-    )
-
-
-def train_function(code: Mapping[str, str]) -> str:
-    """The function that trains, of those that the module file has."""
-    return "run_fn" if "run_fn" in code else "build_model"
-
-
-def cases_digest(project: Project) -> str | None:
-    """Hash of the file of behavioural cases, if project.yaml names one.
-
-    Raises:
-        ConfigError: There is no such file.
-    """
-    name = project.config.evaluation.cases
-    if name is None:
-        return None
-    path = project.folder / name
-    try:
-        return file_digest(path)
-    except OSError as err:
-        near = [p.name for p in path.parent.glob("*.y*ml")]
-        raise ConfigError(
-            "Opening the file of behavioural cases failed",
-            received=f"{path}: {err.strerror}",
-            expected=f"a YAML file; {closest(path.name, near)}",
-            next_step="set `evaluation.cases` in project.yaml",
-        ) from err
 
 
 def _identity(version: VersionInfo | None) -> list[Any] | None:
     """What tells a version from all others, also where another registry has its number."""
     return [version.version, version.tags.get(TRAIN_RUN_TAG)] if version else None
-
-
-def file_digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:20]

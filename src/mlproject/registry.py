@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mlproject.errors import RegistryError, closest
 from mlproject.settings import Settings
-from mlproject.tracking import TAG, connect, first_line, translate_mlflow_errors
+from mlproject.tracking import TAG, connect, first_line, mlflow_tags, translate_mlflow_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -191,7 +191,7 @@ class Registry:
                     name,
                     source=source,
                     run_id=registration.run_id,
-                    tags=dict(registration.tags),
+                    tags=mlflow_tags(registration.tags),
                     description=registration.description,
                     model_id=logged.model_id,  # a server checks that the source is this model's
                 )
@@ -209,11 +209,12 @@ class Registry:
                 _write_evidence(registration, Path(folder))
                 where = f"artifacts/{EVIDENCE}"
                 self._client.log_model_artifacts(model_id, folder, artifact_path=where)
-        for tag, value in registration.tags.items():
+        tags = mlflow_tags(registration.tags)
+        for tag, value in tags.items():
             if known.tags.get(tag) != value:
                 self._client.set_model_version_tag(known.name, number, tag, value)
         self._client.update_model_version(known.name, number, registration.description)
-        return replace(known, tags={**known.tags, **registration.tags})
+        return replace(known, tags={**known.tags, **tags})
 
     def promote(
         self, version: VersionInfo, *, compared_with: int | None = ANY_CHAMPION

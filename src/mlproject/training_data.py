@@ -33,13 +33,16 @@ class DataAccessor:
         replicas: Replicas of a `tf.distribute` strategy that share each batch. With more than one
             the last batch of an epoch is left out where it is not whole: a replica without a row
             has no loss.
+
+    Attributes:
+        replicas: As given.
     """
 
     def __init__(self, transformed_dir: Path, label: str, seed: int, replicas: int = 1) -> None:
         self._dir = transformed_dir
         self._label = label
         self._seed = seed
-        self._replicas = replicas
+        self.replicas = replicas
         self._splits: dict[str, TransformedRows] = {}
         self._counters: list[EpochCounter] = []
 
@@ -61,7 +64,7 @@ class DataAccessor:
 
     def batches_per_epoch(self, split: str, batch_size: int) -> int:
         """Batches that `tf_dataset` gives of a split in one epoch."""
-        return _batches(self.row_count(split), batch_size, self._replicas > 1)
+        return _batches(self.row_count(split), batch_size, self.replicas > 1)
 
     def epochs_begun(self) -> list[int]:
         """For each shuffled dataset, in the order they were made: the epochs begun so far."""
@@ -100,7 +103,7 @@ class DataAccessor:
             DataError: There is no such split, or no such label among the columns.
         """
         epochs = None if repeat else 1
-        read = _Reading(self._rows(split), batch_size, self._replicas > 1, first_batch)
+        read = _Reading(self._rows(split), batch_size, self.replicas > 1, first_batch)
         return self._dataset(read, epochs, self._seed if shuffle else None, self._label)
 
     def tf_dataset_factory(
@@ -122,7 +125,7 @@ class DataAccessor:
             DataError: The files are of no one split, or the label is no column.
         """
         patterns = [file_pattern] if isinstance(file_pattern, str) else list(map(str, file_pattern))
-        drop = options.drop_final_batch or self._replicas > 1
+        drop = options.drop_final_batch or self.replicas > 1
         read = _Reading(self._rows(self._split_of(patterns)), options.batch_size, drop)
         seed = options.shuffle_seed if options.shuffle_seed is not None else self._seed
         shuffle = seed if options.shuffle else None

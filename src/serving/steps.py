@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlproject.blessing.verdict import INFRA_FILE
 from mlproject.errors import ServingError
 from mlproject.execution import StepContext, StepFunction
-from mlproject.plan import cases_digest
 from mlproject.record import Record, figures_folder
 from mlproject.registry import SAVED_MODEL, Registry, VersionInfo
-from mlproject.steps.planned import must_be_planned
+from mlproject.steps.planned import read_planned_cases
 from mlproject.tracking import TAG
 from serving.client import predict_rest
 from serving.export import export_version
@@ -25,7 +25,6 @@ from serving.model_server.server import ModelServer
 if TYPE_CHECKING:
     from serving.trial.values import Arrays
 
-INFRA_FILE = "infra.json"
 LATENCY_REQUESTS = 20
 START_TIMEOUT_S = 120.0
 
@@ -74,7 +73,7 @@ def run_infra_validate(ctx: StepContext) -> Mapping[str, Any]:
     Record(
         params={"server": blessing.server or "none", "requests": len(requests)},
         metrics=blessing.measurements,
-        tags={f"{TAG}infra": blessing.verdict, f"{TAG}reasons": "; ".join(blessing.reasons)[:5000]},
+        tags={f"{TAG}infra": blessing.verdict, f"{TAG}reasons": "; ".join(blessing.reasons)},
     ).write(ctx.out_dir)
     return value
 
@@ -87,15 +86,12 @@ def _trial_requests(ctx: StepContext, saved_model: Path) -> list[Arrays]:
         DataError: It changed while the run was going on.
         ServingError: The warm-up requests are damaged, or a golden row does not fit the model.
     """
-    from mlproject.cases import read_cases
     from mlproject.warmup import read_warmup_requests
     from serving.trial.golden import golden_requests
 
-    config = ctx.project.config
     requests: list[Arrays] = [*read_warmup_requests(saved_model)]
-    if config.evaluation.cases is not None:
-        must_be_planned("file of cases", cases_digest(ctx.project), ctx.plan.cases_digest)
-        cases = read_cases(ctx.project.folder / config.evaluation.cases, config.training.task)
+    cases = read_planned_cases(ctx)
+    if cases is not None:
         requests += golden_requests(saved_model, cases.golden)
     return requests
 

@@ -18,18 +18,17 @@ from sklearn.datasets import load_diabetes, load_digits
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from mlproject.cases import read_results
+from mlproject.digests import Digests, cases_digest, code_digests
 from mlproject.errors import ConfigError, UserModuleError
 from mlproject.evaluation import read_differences, read_metrics
 from mlproject.explanation.importance import read_importance
 from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, metric_names
-from mlproject.plan import cases_digest
-from mlproject.reach import reach_digest
 from mlproject.record import Record
 from mlproject.sections import ProjectConfig
 from mlproject.steps.evaluate import run_evaluate
 from mlproject.training import MODEL_FOLDER
 from mlproject.transform import TRANSFORMED_FILE
-from mlproject.user_module import functions_of, read_module
+from mlproject.user_module import read_module
 
 MODULE = """
 import numpy as np
@@ -86,7 +85,6 @@ class Step:
             }
         )
         source = read_module(code)
-        functions = functions_of(source, ("custom_metrics",))
         project: Any = SimpleNamespace(config=config, folder=self.folder, module_path=code)
         baseline = SimpleNamespace(version=3) if self.champion else None
         artifacts = ("ingest", "transform", "train")
@@ -94,8 +92,7 @@ class Step:
             project=project,
             plan=SimpleNamespace(
                 baseline=baseline,
-                code_digests={n: reach_digest(source, (n,)) for n in functions},
-                cases_digest=cases_digest(project),
+                digests=Digests("source", code=code_digests(source), cases=cases_digest(project)),
             ),
             registry=SimpleNamespace(download=lambda version, path, to: self.champion),
             inputs={name: SimpleNamespace(path=self.folder / name) for name in artifacts},

@@ -14,6 +14,7 @@ import pytest
 from mlproject.artifacts import ArtifactStore
 from mlproject.chain import STEPS, PlannedStep
 from mlproject.config import Project, parse_config
+from mlproject.digests import Digests
 from mlproject.errors import DataError, StorageError, TrackingError
 from mlproject.execution import (
     RECORDED,
@@ -22,7 +23,7 @@ from mlproject.execution import (
     StepContext,
     recorded_in,
     start_pipeline_run,
-    still_stands,
+    why_it_fell,
 )
 from mlproject.plan import Plan
 from mlproject.progress import Event, emit, listening
@@ -138,12 +139,9 @@ class Bench:
             project,
             tuple(steps),
             (),
-            "source",
+            Digests("source", "module"),
             ((None, "trips.csv"),),
             (),
-            "module",
-            {},
-            None,
             None,
         )
 
@@ -518,7 +516,7 @@ def test_an_exported_model_that_is_gone_is_exported_again(bench: Bench, tmp_path
     target.mkdir(parents=True)
     bench.values["export"] = {"path": str(target)}
     artifact, _ = bench.run().run_step("export")
-    assert still_stands(artifact, cast("Any", bench.versions))
+    assert why_it_fell(artifact, cast("Any", bench.versions)) is None
     assert bench.run().run_step("export")[1] is True
     target.rmdir()
     assert bench.run().run_step("export")[1] is False

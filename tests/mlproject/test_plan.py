@@ -413,7 +413,7 @@ def test_tuning_by_hand_is_no_part_of_the_pipeline_and_training_takes_what_it_fo
     assert "tune" not in keys(before)
     tune = before.step("tune")
     found = {"project": "taxi", "hyperparameters": {"units": 4}}
-    space = space_digest(before.project.config, before.code_digests)
+    space = space_digest(before.project.config, before.digests.code)
     for made, value in (
         ("other", {**found, "space": "another"}),
         ("this", {**found, "space": space}),

@@ -73,12 +73,12 @@ def run_after(folder: Path, step: str, change: Callable[[Path], Any]) -> dict[st
         step=plan.step(step),
         settings=settings,
         registry=cast("Any", NoVersions()),
+        store=store,
         inputs={},
         out_dir=out_dir,
         pipeline_run_id="run",
         run_id="run",
         tracker=cast("Any", None),
-        state_dir=folder.parent / "state",
     )
     return dict(FUNCTIONS[step](context))
 
@@ -119,12 +119,12 @@ def test_code_that_changed_since_the_plan_is_refused(folder: Path) -> None:
         step=plan.step("train"),
         settings=settings,
         registry=cast("Any", NoVersions()),
+        store=store,
         inputs={},
         out_dir=folder,
         pipeline_run_id="run",
         run_id="run",
         tracker=cast("Any", None),
-        state_dir=folder.parent / "state",
     )
     assert load_planned_module(context, "run_fn").SIZE == 8
     change(folder)

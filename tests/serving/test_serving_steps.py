@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlproject.artifacts import Artifact
+from mlproject.digests import Digests
 from mlproject.errors import DataError
 from mlproject.sections import InfraSection
 from mlproject.warmup import write_warmup_requests
@@ -46,7 +47,7 @@ def context(
     out = tmp_path / "out"
     out.mkdir()
     project = SimpleNamespace(config=config, folder=tmp_path)
-    plan = SimpleNamespace(cases_digest="of other cases")
+    plan = SimpleNamespace(digests=Digests("source", cases="of other cases"))
     return SimpleNamespace(
         project=project, plan=plan, inputs=inputs, out_dir=out, note=notes.append
     )

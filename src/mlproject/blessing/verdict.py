@@ -20,6 +20,7 @@ from mlproject.cases.values import CaseResult
 from mlproject.metrics import Difference, MetricRow
 from mlproject.sections import EvaluationSection
 
+INFRA_FILE = "infra.json"  # the trial in a server, as its step leaves it
 INFRA_BLESSED, INFRA_NOT_BLESSED = "INFRA_BLESSED", "INFRA_NOT_BLESSED"
 NOT_VALIDATED = "NOT_VALIDATED"
 TOLD_ONE_BY_ONE = 3  # slices of a family that passed; more are told as one

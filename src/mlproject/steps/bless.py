@@ -19,7 +19,6 @@ BLESSING_FILE = "blessing.json"
 PAGE_FILE = "blessing.md"
 REPORT_FILE = "evaluation_report.html"
 CARD_FILE, CARD_PAGE_FILE = "model_card.md", "model_card.html"
-MOST_CHARACTERS = 5_000  # of a tag in MLflow's database
 
 
 def run_bless(ctx: StepContext) -> Mapping[str, Any]:
@@ -58,11 +57,11 @@ def blessing_tags(blessing: Blessing, override: Override | None) -> dict[str, st
     """The tags of the step's MLflow run."""
     tags = {
         BLESSING_TAG: blessing.verdict,
-        f"{TAG}reasons": "; ".join(blessing.reasons)[:MOST_CHARACTERS],
+        f"{TAG}reasons": "; ".join(blessing.reasons),
     }
     if override is not None:
         tags |= {
-            f"{TAG}override": f"{blessing.override_effect}, {override}"[:MOST_CHARACTERS],
+            f"{TAG}override": f"{blessing.override_effect}, {override}",
             f"{TAG}without_override": blessing.without_override,
         }
     return tags

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from mlproject.anomalies import SERVING_SPLIT
 from mlproject.artifacts import read_value
+from mlproject.digests import schema_digest
 from mlproject.examples.spans import Span
 from mlproject.execution import StepContext
-from mlproject.plan import file_digest
 from mlproject.record import Record, figures_folder
 from mlproject.schema import SCHEMA_FILE, read_schema, set_environments
 from mlproject.steps.planned import must_be_planned
@@ -32,7 +32,7 @@ def run_schema(ctx: StepContext) -> Mapping[str, Any]:
     reviewed = ctx.project.schema_path
     if reviewed is not None:
         schema = read_schema(reviewed)
-        must_be_planned("reviewed schema", file_digest(reviewed), ctx.plan.schema_digest)
+        must_be_planned("reviewed schema", schema_digest(ctx.project), ctx.plan.digests.schema)
     else:
         statistics = ctx.inputs["statistics"]
         schema = infer_schema(

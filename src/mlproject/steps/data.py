@@ -25,7 +25,7 @@ def run_ingest(ctx: StepContext) -> Mapping[str, Any]:
 
     request = ingest_request(ctx.project)
     examples = ingest(request, ctx.out_dir, ctx.rows)
-    must_be_planned("data", examples.source_digest, ctx.plan.source_digest)
+    must_be_planned("data", examples.source_digest, ctx.plan.digests.source)
     digests = dict(examples.split_digests)
     uris = dict(ctx.plan.source_uris)
     skipped = examples.skipped
@@ -101,7 +101,7 @@ def run_statistics(ctx: StepContext) -> Mapping[str, Any]:
         sides[0],
         sides[1],
         label=ctx.project.config.training.label,
-        facts={"source digest": ctx.plan.source_digest},
+        facts={"source digest": ctx.plan.digests.source},
         max_rows=PIPELINE_ROWS,
     )
     rows = statistics_table(by_split)
@@ -121,7 +121,7 @@ def run_statistics(ctx: StepContext) -> Mapping[str, Any]:
 def _updater(ctx: StepContext) -> Updater | None:
     from mlproject.statistics import user_updater
 
-    if "stats_options_updater_fn" not in ctx.plan.code_digests:
+    if "stats_options_updater_fn" not in ctx.plan.digests.code:
         return None
     module = load_planned_module(ctx, "stats_options_updater_fn")
     if ctx.settings.engine.is_local:
@@ -143,7 +143,7 @@ def _serving_statistics(ctx: StepContext) -> tuple[str, ...]:
     folder = ctx.out_dir / "serving-examples"
     folder.mkdir()
     examples = ingest(request, folder)
-    must_be_planned("serving data", examples.source_digest, ctx.plan.serving_digest)
+    must_be_planned("serving data", examples.source_digest, ctx.plan.digests.serving)
     compute_statistics(folder, (SERVING_SPLIT,), ctx.out_dir)
     shutil.rmtree(folder)
     return (SERVING_SPLIT,)

@@ -18,11 +18,10 @@ from mlproject.evaluation import (
 )
 from mlproject.execution import StepContext
 from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, metric_names
-from mlproject.plan import cases_digest
 from mlproject.project_checks import METRICS_FUNCTION
 from mlproject.record import Record, figures_folder
 from mlproject.registry import SAVED_MODEL
-from mlproject.steps.planned import load_planned_module, must_be_planned
+from mlproject.steps.planned import load_planned_module, read_planned_cases
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +43,7 @@ def run_evaluate(ctx: StepContext) -> Mapping[str, Any]:
 
     config = ctx.project.config
     section, task = config.evaluation, config.training.task
-    custom, cases = _custom_metrics(ctx), _cases(ctx)  # first: they fail in no time
+    custom, cases = _custom_metrics(ctx), read_planned_cases(ctx)  # first: they fail in no time
     baseline = ctx.plan.baseline
     predictions, results, importance = _ask_models(ctx, cases)
     models = (CANDIDATE, CHAMPION) if baseline else (CANDIDATE,)
@@ -87,16 +86,6 @@ def _custom_metrics(ctx: StepContext) -> CustomMetrics:
     if not declared:
         return CustomMetrics()
     return load_custom_metrics(load_planned_module(ctx, METRICS_FUNCTION), path, declared)
-
-
-def _cases(ctx: StepContext) -> Cases | None:
-    from mlproject.cases import read_cases
-
-    config = ctx.project.config
-    if config.evaluation.cases is None:
-        return None
-    must_be_planned("file of cases", cases_digest(ctx.project), ctx.plan.cases_digest)
-    return read_cases(ctx.project.folder / config.evaluation.cases, config.training.task)
 
 
 def _ask_models(

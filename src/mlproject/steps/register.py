@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlproject.artifacts import read_value
+from mlproject.blessing.verdict import INFRA_FILE
 from mlproject.execution import StepContext
 from mlproject.record import FIGURES, Record
 from mlproject.registry import (
@@ -24,7 +25,7 @@ from mlproject.registry import (
     Registration,
 )
 from mlproject.schema import SCHEMA_FILE
-from mlproject.steps.bless import BLESSING_FILE
+from mlproject.steps.bless import BLESSING_FILE, CARD_FILE
 from mlproject.tracking import TAG
 
 
@@ -35,11 +36,9 @@ def run_register(ctx: StepContext) -> Mapping[str, Any]:
 
     config = ctx.project.config
     train, blessing = ctx.inputs["train"], ctx.inputs["bless"]
-    store = train.path.parents[1]
-    steps = {s.name: store / s.name / s.fingerprint for s in ctx.plan.steps}
-    schema_file = steps["schema"] / SCHEMA_FILE
-    ingest = json.loads((steps["ingest"] / "artifact.json").read_text(encoding="utf-8"))["value"]
-    types = dict(ingest["columns"])
+    ingest, schema = ctx.published("ingest"), ctx.published("schema")
+    evaluate, infra = ctx.published("evaluate"), ctx.published("infra_validate")
+    types = dict(read_value(ingest, "columns"))
     baseline, base = ctx.plan.baseline, ctx.plan.base_model
     keras_model = train.path / KERAS_MODEL
     version = ctx.registry.register(
@@ -47,16 +46,12 @@ def run_register(ctx: StepContext) -> Mapping[str, Any]:
             name=config.name,
             saved_model=train.path / MODEL_FOLDER,
             keras_model=keras_model if keras_model.exists() else None,
-            evidence=tuple(
-                file
-                for file in (
-                    blessing.path / BLESSING_FILE,
-                    blessing.path / FIGURES / "model_card.md",
-                    steps["evaluate"] / METRICS_FILE,
-                    steps["infra_validate"] / "infra.json",
-                    schema_file,
-                )
-                if file.exists()
+            evidence=(
+                blessing.path / BLESSING_FILE,
+                blessing.path / FIGURES / CARD_FILE,
+                evaluate.path / METRICS_FILE,
+                infra.path / INFRA_FILE,
+                schema.path / SCHEMA_FILE,
             ),
             columns=tuple(Column(n, types[n]) for n in read_value(train, "inputs") if n in types),
             output="float list" if config.training.task == "multiclass" else "float",
@@ -72,9 +67,9 @@ def run_register(ctx: StepContext) -> Mapping[str, Any]:
                 BASELINE_TAG: str(baseline.version) if baseline else "",
                 BLESSING_TAG: blessing.value["verdict"],
                 OVERRIDE_TAG: _override(blessing.value),
-                f"{TAG}reasons": "; ".join(blessing.value["reasons"])[:5000],
-                f"{TAG}source_digest": ctx.plan.source_digest,
-                f"{TAG}module_digest": ctx.plan.module_digest,
+                f"{TAG}reasons": "; ".join(blessing.value["reasons"]),
+                f"{TAG}source_digest": ctx.plan.digests.source,
+                f"{TAG}module_digest": ctx.plan.digests.module,
             },
             description=config.description,
         )
@@ -99,4 +94,4 @@ def _override(blessing: Mapping[str, Any]) -> str:
     override = blessing.get("override")
     if not override or override.get("effect") != "applied":
         return ""
-    return f"{override['who']}, {override['when']}: {override['reason']}"[:5000]
+    return f"{override['who']}, {override['when']}: {override['reason']}"

@@ -45,7 +45,7 @@ def run_train(ctx: StepContext) -> Mapping[str, Any]:
     with train_request(ctx) as request:
         history = train_model(
             request,
-            load_planned_module(ctx, ctx.plan.train_function),
+            load_planned_module(ctx, ctx.plan.digests.train_function),
             read_schema(request.schema_file),
             ctx.out_dir,
             ctx.note,
@@ -59,7 +59,7 @@ def run_train(ctx: StepContext) -> Mapping[str, Any]:
     Record(
         params={**params, **request.hyperparameters, "warmup_requests": asked},
         curves=history,
-        tags={f"{TAG}module_digest": ctx.plan.module_digest},
+        tags={f"{TAG}module_digest": ctx.plan.digests.module},
     ).write(ctx.out_dir)
     inputs = json.loads((ctx.out_dir / INPUTS_FILE).read_text(encoding="utf-8"))
     last = {name: values[-1] for name, values in history.items()}
@@ -71,7 +71,7 @@ def train_along(ctx: StepContext) -> None:
     from mlproject.training import train_model
 
     with train_request(ctx) as request:
-        module = load_planned_module(ctx, ctx.plan.train_function)
+        module = load_planned_module(ctx, ctx.plan.digests.train_function)
         train_model(request, module, read_schema(request.schema_file), ctx.out_dir)
 
 

@@ -98,7 +98,7 @@ def _analyzer_cache(ctx: StepContext, schema: Schema) -> AnalyzerCache | None:
         return None
     function = fingerprint(
         {
-            "code": ctx.plan.code_digests["preprocessing_fn"],
+            "code": ctx.plan.digests.code["preprocessing_fn"],
             "features": sorted(map(repr, feature_specs(schema).items())),
             "version": STEP_VERSIONS["transform"],
         }

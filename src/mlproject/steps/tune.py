@@ -14,7 +14,7 @@ from mlproject.record import Record, figures_folder
 from mlproject.schema import SCHEMA_FILE
 from mlproject.sections import TuningSection
 from mlproject.tracking import ROOT_TAG, TAG
-from mlproject.tuning.digest import TUNED_CODE, space_digest
+from mlproject.tuning.digest import NOT_OF_TRIALS, TUNED_CODE, space_digest
 
 AGAIN = ("--force", "--from")
 
@@ -26,7 +26,7 @@ def run_tune(ctx: StepContext) -> Mapping[str, Any]:
     from mlproject.tuning.results import trial_rows, write_results
     from mlproject.tuning.tuner import tune
 
-    config, codes = ctx.project.config, ctx.plan.code_digests
+    config, codes = ctx.project.config, ctx.plan.digests.code
     section = config.tuning or TuningSection()
     job = TuneJob(
         study=study_name(ctx),
@@ -47,7 +47,7 @@ def run_tune(ctx: StepContext) -> Mapping[str, Any]:
     found = write_results(study, section.objective, ctx.out_dir)
     for note in draw_figures(study, section.objective, figures_folder(ctx.out_dir)):
         ctx.note(note)
-    _record(section, found, trial_rows(study), ctx.plan.module_digest).write(ctx.out_dir)
+    _record(section, found, trial_rows(study), ctx.plan.digests.module).write(ctx.out_dir)
     return {**found, "project": config.name, "space": space_digest(config, codes)}
 
 
@@ -60,8 +60,8 @@ def study_name(ctx: StepContext) -> str:
     config = ctx.project.config
     parts = {
         "inputs": dict(ctx.step.inputs),
-        "space": space_digest(config, ctx.plan.code_digests),
-        "training": config.training.model_dump(mode="json"),
+        "space": space_digest(config, ctx.plan.digests.code),
+        "training": config.training.model_dump(mode="json", exclude=NOT_OF_TRIALS),
     }
     return f"{config.name}-{fingerprint(parts)}"
 

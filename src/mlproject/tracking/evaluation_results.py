@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mlproject.metrics import HIGHER_IS_BETTER
 from mlproject.tracking.names import mlflow_key
 
 DATASET_ROWS = 10_000
@@ -35,7 +36,9 @@ def log_evaluation(run_id: str, metrics: Mapping[str, float], predictions: Path,
     # An "extra metric" that gives what was measured: no metric is computed twice, or otherwise.
     measured = [
         make_metric(
-            eval_fn=_gives(value), greater_is_better=True, name=mlflow_key(metric).replace("/", "_")
+            eval_fn=_gives(value),
+            greater_is_better=HIGHER_IS_BETTER.get(metric, True),
+            name=mlflow_key(metric).replace("/", "_"),
         )
         for metric, value in metrics.items()
     ]

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Param
 
 
-MAX_KEY_CHARS, MAX_PARAM_CHARS = 250, 6_000  # MLflow's limits
+# MLflow's limits; the tags of runs and of versions have the same.
+MAX_KEY_CHARS, MAX_PARAM_CHARS, MAX_TAG_CHARS = 250, 6_000, 5_000
 TAG = "benison."
 STEP_TAG, FINGERPRINT_TAG = f"{TAG}step", f"{TAG}fingerprint"
 ROOT_TAG = f"{TAG}pipeline_root"
@@ -23,6 +24,11 @@ def mlflow_key(name: str) -> str:
     # MLflow makes file names of them: no `a//b`, `../a` or `/a`.
     odd = posixpath.normpath(key) != key or key.startswith(("/", "..")) or key == "."
     return re.sub(r"^\.+", "_", key.replace("/", "_")) if odd else key
+
+
+def mlflow_tags(values: Mapping[str, Any]) -> dict[str, str]:
+    """Tags as MLflow takes them: what is too long is cut."""
+    return {name: str(value)[:MAX_TAG_CHARS] for name, value in values.items()}
 
 
 def mlflow_params(values: Mapping[str, Any]) -> list[Param]:

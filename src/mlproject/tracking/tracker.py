@@ -19,7 +19,7 @@ from mlproject.settings import Settings
 from mlproject.tracking.connection import connect, shown_uri, translate_mlflow_errors
 from mlproject.tracking.datasets import dataset_inputs
 from mlproject.tracking.evaluation_results import log_evaluation, validate_evaluation
-from mlproject.tracking.names import ROOT_TAG, TAG, mlflow_key, mlflow_params
+from mlproject.tracking.names import ROOT_TAG, TAG, mlflow_key, mlflow_params, mlflow_tags
 
 SYSTEM_METRICS_S = 2.0
 
@@ -105,7 +105,7 @@ class Tracker:
         from mlflow.entities import RunTag
 
         with self._translate("Tagging an MLflow run"):
-            values = [RunTag(name, str(value)[:5000]) for name, value in tags.items()]
+            values = [RunTag(name, value) for name, value in mlflow_tags(tags).items()]
             self.client.log_batch(run_id, tags=values)
 
     def log_record(self, run_id: str, folder: Path) -> None:
@@ -132,7 +132,7 @@ class Tracker:
                 run_id,
                 metrics=metrics,
                 params=mlflow_params(record.params),
-                tags=[RunTag(n, str(v)[:5000]) for n, v in record.tags.items()],
+                tags=[RunTag(n, v) for n, v in mlflow_tags(record.tags).items()],
             )
             self._log_inputs(run_id, record)
             self._log_evaluation(run_id, folder, record)

@@ -8,6 +8,8 @@ from mlproject.artifacts import fingerprint
 from mlproject.sections import ProjectConfig
 
 TUNED_CODE = ("build_model", "run_fn", "tuner_fn")
+# Of the training section: what has no part in what a trial makes.
+NOT_OF_TRIALS = {"checkpoint_steps", "warm_start"}
 
 
 def space_digest(config: ProjectConfig, code_digests: Mapping[str, str]) -> str:
