@@ -16,6 +16,7 @@ from flows.prefect_server import prefect_api
 from mlproject.anomalies import check_policy
 from mlproject.engine import check_engine
 from mlproject.errors import ConfigError
+from mlproject.memory import keep_imported
 from mlproject.outcome import EXIT_CODES
 from mlproject.plan import check_step_name
 from mlproject.progress import Event, emit, listening
@@ -165,6 +166,7 @@ def _run_flow(request: Request, opened: Opened) -> dict[str, Any]:
             server.wait()
         from flows.training import run_training
 
+        keep_imported()
         held.close()  # the flow takes it
         return run_training(request)
 
