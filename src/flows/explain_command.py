@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.options import add_verbose
-from mlproject.errors import ConfigError, ServingError, StorageError
+from mlproject.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from mlproject.explanation import Attribution
 
 BAR_CELLS = 20
@@ -72,12 +70,15 @@ def explain(args: argparse.Namespace) -> int:
     ):
         from mlproject.explanation import integrated_gradients
         from mlproject.explanation.model import require_signatures
+        from mlproject.saved_model import TRANSFORM_FEATURES
+        from serving.row_arrays import row_arrays
 
         registry = Registry(settings)
         version = registry.resolve(args.model)
         model = registry.download(version, SAVED_MODEL, Path(folder))
         require_signatures(model)
-        row = _arrays(registry.sample(version) if given is None else given, model)
+        asked = registry.sample(version) if given is None else given
+        (row,) = row_arrays(model, TRANSFORM_FEATURES, [("The row", asked)])
         found = integrated_gradients(model, row, output=args.output, steps=args.steps)
         title = f"{version.name}/{version.version}"
         if out is not None:
@@ -167,34 +168,6 @@ def _read_row(args: argparse.Namespace) -> Mapping[str, Any] | None:
             expected='one object, such as {"trip_miles": 2.5}',
         )
     return value
-
-
-def _arrays(row: Mapping[str, Any], model: Path) -> dict[str, np.ndarray]:
-    """A row, completed as `benison predict` does, as the arrays that the model takes."""
-    from tensorflow.core.framework.types_pb2 import DataType
-
-    from mlproject.saved_model import TRANSFORM_FEATURES
-    from mlproject.saved_model.definition import input_shape, signature_definition
-    from serving.model_server.json_tensor import to_array
-    from serving.model_server.signature import TensorSpec
-    from serving.model_server.status import StatusError
-    from serving.rows import InputSpec, complete_row
-
-    tensors = {}
-    for name, info in signature_definition(model, TRANSFORM_FEATURES).inputs.items():
-        sizes = input_shape(info)
-        shape = None if sizes is None else tuple(-1 if size is None else size for size in sizes)
-        tensors[name] = TensorSpec(DataType.Name(info.dtype), shape)
-    inputs = {n: InputSpec(t.dtype, t.shape and t.shape[1:]) for n, t in tensors.items()}
-    completed = complete_row(row, inputs)
-    try:
-        return {name: to_array([value], tensors[name]) for name, value in completed.items()}
-    except StatusError as err:
-        raise ServingError(
-            "The row does not fit the model",
-            received=str(err),
-            expected="the raw features that the model was trained on",
-        ) from err
 
 
 def _picture(name: str | None) -> Path | None:

@@ -196,11 +196,7 @@ def cached_outcome(opened: Opened) -> Outcome | None:
     steps: list[StepOutcome] = []
     for planned in opened.plan.steps:
         artifact = planned.cached
-        if (
-            artifact is None
-            or not recorded_in(artifact)
-            or why_it_fell(artifact, opened.registry)
-        ):
+        if artifact is None or not recorded_in(artifact) or why_it_fell(artifact, opened.registry):
             return None
         artifacts[planned.name] = artifact
         steps.append(_step_outcome(artifact, True, planned.reason))

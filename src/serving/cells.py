@@ -7,7 +7,8 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-MISSING_INT64 = -(2**63)
+from mlproject.raw_inputs import MISSING_INT
+
 _FLOATS = ("DT_FLOAT", "DT_DOUBLE", "DT_HALF")
 _INT_BITS = {
     "DT_INT8": (-(2**7), 2**7 - 1),
@@ -43,7 +44,7 @@ def stand_in(dtype: str) -> Any:
     """The value that the exported models read as missing; None for a type that has none."""
     if dtype in _FLOATS:
         return float("nan")
-    return {"DT_STRING": "", "DT_INT64": MISSING_INT64}.get(dtype)
+    return {"DT_STRING": "", "DT_INT64": MISSING_INT}.get(dtype)
 
 
 def convert(value: Any, dtype: str) -> Any:

@@ -29,6 +29,7 @@ from serving.trial.values import (
     InfraVerdict,
     TrialEnded,
     TrialServer,
+    budgets_of,
     not_blessed,
     not_validated,
 )
@@ -38,6 +39,12 @@ if TYPE_CHECKING:
 
 PERCENTILE = 95
 GRPC_ASKER = "serving.trial.grpc_asker"
+MEASURED = {
+    "rest_p95_ms": f"ms for {PERCENTILE} % of the requests over REST",
+    "grpc_p95_ms": f"ms for {PERCENTILE} % of the requests over gRPC",
+    "memory_mb": "MiB of memory",
+    "start_s": "s to start",
+}
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,7 @@ def validate_infra(request: TrialRequest, note: Callable[[str], None]) -> InfraB
                 log = server.log_tail()
                 said = f"{end.reason}; {death}" if death and death not in end.reason else end.reason
                 return InfraBlessing(end.verdict, (said,), measurements, server.kind, log)
-            over = _over_budget(request.section, measurements)
+            over = over_budget(request.section, measurements)
             log = server.log_tail() if over else ""
     except TrialEnded as end:
         return InfraBlessing(end.verdict, (end.reason,), measurements, server.kind)
@@ -223,16 +230,11 @@ def _latencies(request: TrialRequest, asker: Asker) -> dict[str, float]:
     return {f"{name}_p50_ms": float(median), f"{name}_p95_ms": float(high)}
 
 
-def _over_budget(section: InfraSection, measurements: Mapping[str, float]) -> list[str]:
-    budgets = (
-        ("rest_p95_ms", section.max_latency_ms, "ms for 95 % of the requests over REST"),
-        ("grpc_p95_ms", section.max_latency_ms, "ms for 95 % of the requests over gRPC"),
-        ("memory_mb", section.max_memory_mb, "MiB of memory"),
-        ("start_s", section.max_start_s, "s to start"),
-    )
+def over_budget(section: InfraSection, measurements: Mapping[str, float]) -> list[str]:
+    """Which budgets were passed, in words."""
     return [
-        f"{measurements[name]:.4g} {what}, {most:g} allowed"
-        for name, most, what in budgets
+        f"{measurements[name]:.4g} {MEASURED[name]}, {most:g} allowed"
+        for name, most in budgets_of(section).items()
         if not measurements[name] <= most
     ]
 

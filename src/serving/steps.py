@@ -87,12 +87,14 @@ def _trial_requests(ctx: StepContext, saved_model: Path) -> list[Arrays]:
         ServingError: The warm-up requests are damaged, or a golden row does not fit the model.
     """
     from mlproject.warmup import read_warmup_requests
-    from serving.trial.golden import golden_requests
+    from serving.model_server.signature import DEFAULT_SIGNATURE
+    from serving.row_arrays import row_arrays
 
     requests: list[Arrays] = [*read_warmup_requests(saved_model)]
     cases = read_planned_cases(ctx)
     if cases is not None:
-        requests += golden_requests(saved_model, cases.golden)
+        golden = [(f"The golden row '{case.name}'", case.row) for case in cases.golden]
+        requests += row_arrays(saved_model, DEFAULT_SIGNATURE, golden)
     return requests
 
 

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,7 @@ module: taxi.py
 data: {path: trips.csv}
 training: {label: big_tip, epochs: 2, distribute: multi_worker}
 """
-MODULE = """
-import keras
-import tensorflow as tf
-
-
-def preprocessing_fn(inputs):
-    fare = tf.reshape(tf.cast(inputs["fare"], tf.float32), [-1, 1])
-    return {"fare_xf": fare / 40.0, "big_tip": tf.cast(fare[:, 0] > 20.0, tf.int64)}
+MODEL = """
 
 
 def build_model(hyperparameters):
@@ -39,18 +33,9 @@ def build_model(hyperparameters):
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(make_project: Callable[[str, str], Path]) -> Path:
     """A project whose training has workers, and a platform home of its own."""
-    monkeypatch.setenv("BENISON_HOME", str(tmp_path / "home"))
-    for name in ("MLFLOW_TRACKING_URI", "BENISON_PIPELINE_ROOT", "TF_CONFIG"):
-        monkeypatch.delenv(name, raising=False)
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / "project.yaml").write_text(PROJECT, encoding="utf-8")
-    (project / "taxi.py").write_text(MODULE, encoding="utf-8")
-    rows = "\n".join(f"{number % 24},{number % 37 + 0.5}" for number in range(600))
-    (project / "trips.csv").write_text(f"hour,fare\n{rows}\n", encoding="utf-8")
-    return project
+    return make_project(PROJECT, MODEL)
 
 
 def tf_config(index: int, ports: tuple[int, int] = (2222, 2223)) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,14 @@ data: {path: trips.csv}
 training:
   label: big_tip
   epochs: 2
-  hyperparameters: {learning_rate: 0.05, units: [4]}
+  hyperparameters: {learning_rate: 0.5, units: [4]} # outside the space: no trial tries it
 tuning:
   trials: 2
   space:
     learning_rate: {low: 1e-3, high: 0.1, log: true}
     units: {choices: [[4], [2]]}
 """
-MODULE = """
-import keras
-import tensorflow as tf
-
-
-def preprocessing_fn(inputs):
-    fare = tf.reshape(tf.cast(inputs["fare"], tf.float32), [-1, 1])
-    return {"fare_xf": fare / 40.0, "big_tip": tf.cast(fare[:, 0] > 20.0, tf.int64)}
+MODEL = """
 
 
 def build_model(hyperparameters):
@@ -48,18 +42,9 @@ def build_model(hyperparameters):
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(make_project: Callable[[str, str], Path]) -> Path:
     """A project, and a platform home of its own."""
-    monkeypatch.setenv("BENISON_HOME", str(tmp_path / "home"))
-    for name in ("MLFLOW_TRACKING_URI", "BENISON_PIPELINE_ROOT", "BENISON_TUNING_STORAGE"):
-        monkeypatch.delenv(name, raising=False)
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / "project.yaml").write_text(PROJECT, encoding="utf-8")
-    (project / "taxi.py").write_text(MODULE, encoding="utf-8")
-    rows = "\n".join(f"{number % 24},{number % 37 + 0.5}" for number in range(600))
-    (project / "trips.csv").write_text(f"hour,fare\n{rows}\n", encoding="utf-8")
-    return project
+    return make_project(PROJECT, MODEL)
 
 
 def parse(*words: str) -> argparse.Namespace:
@@ -111,10 +96,10 @@ def test_wrong_options_are_usage_errors(
 
 
 @pytest.mark.parametrize(
-    ("words", "force"), [((), "false"), (("--force",), "true"), (("--force=True",), "true")]
+    ("words", "force"), [((), False), (("--force",), True), (("--force=True",), True)]
 )
-def test_force_is_said_in_either_way(words: tuple[str, ...], force: str) -> None:
-    assert parse("taxi", *words).force == force
+def test_force_is_said_in_either_way(words: tuple[str, ...], force: bool) -> None:
+    assert parse("taxi", *words).force is force
 
 
 def test_a_space_that_is_missing_ends_before_anything_is_trained(
@@ -152,19 +137,21 @@ def test_a_tuning_shows_its_trials_and_training_takes_what_it_found(
     assert cli.main(["tune", str(folder)]) == 0  # cached, and no longer the newest
     assert f"benison train {folder}   takes a newer result" in capfd.readouterr().out
 
+    other_seed = PROJECT.replace("trials: 2", "trials: 2\n  seed: 7")
+    (folder / "project.yaml").write_text(other_seed, encoding="utf-8")
     assert cli.main(["tune", str(folder), "--force"]) == 0
     shown = capfd.readouterr()
     assert "trial 0 (1 of 2 done)" in shown.err
     assert ".2\n" in shown.out  # the second study of its name
+    figures = next(line for line in shown.out.splitlines() if line.startswith("Figures"))
+    file = Path(figures.removeprefix("Figures").strip()).parent / "best.json"
+    newest = json.loads(file.read_text(encoding="utf-8"))["hyperparameters"]
+    assert newest["learning_rate"] != best["hyperparameters"]["learning_rate"]
 
     assert cli.main(["step", "train", str(folder)]) == 0
     (trained,) = (tmp_path / "home" / "pipeline" / "train").glob("*/record.json")
     params = json.loads(trained.read_text(encoding="utf-8"))["params"]
-    found = [
-        json.loads(file.read_text(encoding="utf-8"))["hyperparameters"]
-        for file in (tmp_path / "home" / "pipeline" / "tune").glob("*/best.json")
-    ]
-    assert {name: params[name] for name in ("learning_rate", "units")} in found
+    assert {name: params[name] for name in ("learning_rate", "units")} == newest
 
 
 @pytest.mark.slow

@@ -372,7 +372,7 @@ def test_only_finite_values_with_what_the_judge_needs_bless(
 @given(
     value=st.floats(0, 1),
     worse=st.floats(0, 1),
-    width=st.floats(0, 0.2),
+    width=st.floats(1e-6, 0.2),
     least=st.floats(0, 1),
     how=JUDGES,
     wanted=st.sampled_from(["pay=*", "pay=Cash"]),
@@ -402,3 +402,25 @@ def test_what_must_be_proven_is_not_where_no_interval_was_measured() -> None:
     rows = row(0.9), sure(0.95, 0.01, "pay=Cash"), row(0.95, "pay=Card")
     bound = {"auc": {"min": 0.8, "slices": ["pay=*"], "judge": "proven"}}
     assert judge(*rows, value=bound).verdict == "NOT_VALIDATED"
+
+
+@pytest.mark.parametrize(
+    ("value", "how", "verdict"),
+    [
+        (1.0, "proven", "NOT_VALIDATED"),
+        (1.0, "significant", "BLESSED"),
+        (1.0, "point", "BLESSED"),
+        (0.7, "proven", "NOT_BLESSED"),
+        (0.7, "significant", "NOT_BLESSED"),
+    ],
+)
+@pytest.mark.parametrize("wanted", [OVERALL, "pay=*"])
+def test_an_interval_without_width_proves_nothing(
+    value: float, how: str, verdict: str, wanted: str
+) -> None:
+    name = OVERALL if wanted == OVERALL else "pay=Cash"
+    bound = {"f1": {"min": 0.8, "judge": how, "slices": [wanted]}}
+    blessing = judge(sure(value, 0.0, name, metric="f1"), value=bound)
+    assert blessing.verdict == verdict
+    if verdict == "NOT_VALIDATED":
+        assert "its confidence interval has no width" in blessing.reasons[0]

@@ -82,3 +82,30 @@ def test_point_takes_no_interval_into_account() -> None:
     rows, differences = slices(np.array([-0.001] + [0.0] * 19), 0.01)
     by_point = section(["pay=*"], judge="point")
     assert bless(rows, differences, by_point, (), INFRA).verdict == "NOT_BLESSED"
+
+
+@pytest.mark.parametrize(("others", "verdict"), [(0, "NOT_BLESSED"), (19, "BLESSED")])
+@pytest.mark.parametrize("unjudged", [0, 30])
+def test_the_values_of_a_family_are_widened_for_those_that_are_judged(
+    others: int, verdict: str, unjudged: int
+) -> None:
+    low = 0.8 - 2.35 * 0.01
+    rows = [MetricRow("pay=low", CANDIDATE, "auc", 500, low, low - 0.0196, low + 0.0196, 0.01)]
+    for number in range(others):
+        rows.append(MetricRow(f"pay={number}", CANDIDATE, "auc", 500, 0.9, 0.88, 0.92, 0.01))
+    for number in range(unjudged):
+        rows.append(MetricRow(f"pay=few{number}", CANDIDATE, "auc", 5, None))
+    wanted = EvaluationSection.model_validate(
+        {"slices": ["pay"], "value_thresholds": {"auc": {"min": 0.8, "slices": ["pay=*"]}}}
+    )
+    blessing = bless(rows, [], wanted, (), INFRA)
+    assert blessing.verdict == verdict
+    assert any(reason.startswith("auc on pay=low is 0.7765 [") for reason in blessing.reasons)
+
+
+def test_a_widened_interval_ends_where_the_metric_does() -> None:
+    rows = [MetricRow("pay=Cash", CANDIDATE, "auc", 500, 0.99, 0.98, 1.0, 0.01)]
+    wanted = EvaluationSection.model_validate(
+        {"slices": ["pay"], "value_thresholds": {"auc": {"min": 0.8, "slices": ["pay=*"]}}}
+    )
+    assert "auc on pay=Cash is 0.99 [0.9704, 1]" in bless(rows, [], wanted, (), INFRA).reasons[0]

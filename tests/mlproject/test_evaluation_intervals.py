@@ -15,6 +15,7 @@ from mlproject.evaluation.intervals import (
     MAX_ROWS,
     Spread,
     agreement_spread,
+    f1_spread,
     most_rows,
     resample,
     share_spread,
@@ -250,10 +251,54 @@ def test_a_slice_without_an_error_is_not_sure_to_have_none(rows: int, value: flo
     assert spread.high - spread.low > 2 / rows
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_the_standard_error_of_a_share_reaches_as_far_as_its_interval(value: float) -> None:
+    spread = share_spread(value, 3, 0.95)
+    assert spread.low is not None
+    assert spread.high is not None
+    reach = stats.norm.ppf(0.975) * (spread.standard_error or 0)
+    assert reach == pytest.approx(spread.high - spread.low)
+
+
+@pytest.mark.parametrize("rows", [3, 20, 400])
+def test_an_f1_score_is_bounded_by_the_share_that_it_is_made_of(rows: int) -> None:
+    share = share_spread(0.0, rows, 0.95)
+    found = f1_spread(0.0, rows, 0.95)
+    assert share.high is not None
+    assert found.high == pytest.approx(2 * share.high / (1 + share.high))
+    assert found.standard_error == pytest.approx((found.high or 0) / stats.norm.ppf(0.975))
+    assert f1_spread(1.0, rows, 0.95) == share_spread(1.0, rows, 0.95)
+
+
+@pytest.mark.parametrize(("positives", "negatives"), [(3, 197), (8, 992), (20, 20), (30, 12)])
+def test_a_perfect_ranking_is_rare_where_the_truth_lies_below_its_interval(
+    positives: int, negatives: int
+) -> None:
+    low = share_spread(1.0, min(positives, negatives), 0.95).low
+    assert low is not None
+    rng, below = np.random.default_rng(0), 0
+    for gap in np.linspace(0.5, 6, 23):
+        scores = np.linspace(gap - 8, gap + 8, 2_001)
+        true, false = stats.norm.sf(scores, gap), stats.norm.sf(scores)
+        precision = positives * true / np.maximum(positives * true + negatives * false, 1e-300)
+        auc, average_precision = stats.norm.cdf(gap / math.sqrt(2)), -np.trapz(precision, true)
+        if min(auc, average_precision) < low:
+            below += 1
+            hits = rng.normal(gap, 1, (1_000, positives)).min(axis=1)
+            perfect = hits > rng.normal(size=(1_000, negatives)).max(axis=1)
+            assert perfect.mean() <= 0.05
+    assert below >= 2
+
+
+def test_rounding_is_no_spread() -> None:
+    resampled = 2.2e-16 + 1e-23 * np.arange(20)
+    assert spread_of(2.2e-16, resampled, 0.95) == Spread(2.2e-16, 2.2e-16, 0.0)
+
+
 def test_models_that_agree_on_every_row_may_still_differ_on_others() -> None:
-    spread = agreement_spread(1_000, 0.95)
+    spread = agreement_spread(0.0, 1_000, 0.95)
     assert spread.low is not None
     assert spread.high is not None
     assert spread.low == -spread.high
     assert 0.001 < spread.high < 0.01
-    assert spread.high < (agreement_spread(100, 0.95).high or 0)
+    assert spread.high < (agreement_spread(0.0, 100, 0.95).high or 0)

@@ -23,12 +23,15 @@ from mlproject.evaluation import (
     write_differences,
     write_metrics,
 )
+from mlproject.evaluation import measure as measure_module
+from mlproject.evaluation.intervals import share_spread
 from mlproject.evaluation.measure import CUSTOM_RESAMPLES, Measured, MeasureRequest, measure
 from mlproject.evaluation.predictions import Predictions, PredictionsWriter
 from mlproject.evaluation.slicing import SliceColumn, Slicing
 from mlproject.metrics import CANDIDATE, CHAMPION, OVERALL, Difference, MetricRow
 from mlproject.metrics.by_task import point_metrics
 from mlproject.metrics.custom import CustomMetrics
+from mlproject.metrics.names import BOUNDS
 from mlproject.sections import EvaluationSection
 
 ROWS = 600
@@ -49,8 +52,8 @@ def scored(task: str = "binary", rows: int = ROWS, seed: int = 1) -> dict[str, n
     else:
         labels = rng.integers(0, 4, rows).astype(np.int32)
         raw = np.exp(2 * np.eye(4)[labels] + rng.normal(0, 1, (rows, 4)))
-        candidate = raw / raw.sum(axis=1, keepdims=True)
-        champion = 0.9 * candidate + 0.025
+        worse = raw * np.exp(rng.normal(0, 0.4, (rows, 4)))
+        candidate, champion = (each / each.sum(axis=1, keepdims=True) for each in (raw, worse))
     found = {"label": labels, CANDIDATE: candidate, CHAMPION: champion}
     return {n: v if n == "label" else v.astype(np.float32) for n, v in found.items()}
 
@@ -323,6 +326,79 @@ def test_recall_of_three_positives_is_as_sure_as_three_rows_are(
     assert (gaps["recall"].high or 0) > 0.3 > (gaps["accuracy"].high or 1)
     if value == 0.0:  # none is predicted: nothing is known of the precision
         assert (rows["precision"].low, rows["precision"].high) == (0.0, 1.0)
+
+
+def test_a_perfect_ranking_of_three_positives_is_as_sure_as_three_rows_are(tmp_path: Path) -> None:
+    labels = np.array([1] * 3 + [0] * 197)
+    scores = np.where(labels == 1, 0.9, np.linspace(0.1, 0.4, 200)).astype(np.float32)
+    data = {"label": labels, CANDIDATE: scores, CHAMPION: scores / 2 + 0.2}
+    found = measure(written(tmp_path, data), BOTH, request(resamples=1_000))
+    rows = {r.metric: r for r in found.rows if r.model == CANDIDATE}
+    gaps = {d.metric: d for d in found.differences}
+    for metric in ("auc", "pr_auc", "f1"):
+        row, gap = rows[metric], gaps[metric]
+        assert row.value == pytest.approx(1.0)
+        assert (row.low, row.high) == (pytest.approx(0.38, abs=0.01), 1.0)
+        assert gap.value == pytest.approx(0.0)
+        assert (gap.low or 0) < -0.3
+        assert (gap.high or 0) > 0.3
+
+
+def test_a_difference_between_all_right_and_all_wrong_lies_in_its_interval(tmp_path: Path) -> None:
+    labels = np.array([1] * 20 + [0] * 20)
+    right = np.where(labels == 1, 0.9, 0.1).astype(np.float32)
+    data = {"label": labels, CANDIDATE: right, CHAMPION: 1 - right}
+    for difference in measure(written(tmp_path, data), BOTH, request()).differences:
+        if difference.metric in ("auc", "f1", "accuracy"):
+            assert (difference.value, difference.high) == (1.0, 1.0)
+            assert 0.8 < (difference.low or 0) < 0.98
+
+
+def test_no_interval_leaves_what_a_metric_can_be(tmp_path: Path) -> None:
+    found = measure(written(tmp_path, scored(rows=25, seed=4)), (CANDIDATE,), request())
+    rows = {row.metric: row for row in found.rows}
+    for metric, row in rows.items():
+        assert BOUNDS[metric][0] <= (row.low or 0) <= (row.high or 0) <= BOUNDS[metric][1], metric
+    assert rows["precision"].value != rows["precision"].high == 1.0, "cut: it would be 1.006"
+
+
+def test_a_custom_metric_of_many_rows_is_spread_by_a_subsample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure_module, "CUSTOM_ROWS", 500)
+    data = scored(rows=4_000)
+    made = dataclasses.replace(request(), custom=custom(mean=lambda labels, p: p.mean()))
+    found = measure(written(tmp_path, data), (CANDIDATE,), made)
+    error = by_key(found.rows)[OVERALL, CANDIDATE, "mean"].standard_error
+    assert error == pytest.approx(data[CANDIDATE].std() / math.sqrt(4_000), rel=0.35)
+
+
+def test_an_f1_score_of_0_has_an_interval_with_a_width(tmp_path: Path) -> None:
+    labels = np.array([1] * 3 + [0] * 197)
+    data = {"label": labels, CANDIDATE: np.full(200, 0.1, np.float32)}
+    found = measure(written(tmp_path, data), (CANDIDATE,), request(resamples=1_000))
+    f1 = next(row for row in found.rows if row.metric == "f1")
+    assert (f1.value, f1.low) == (0.0, 0.0)
+    assert (f1.high or 0) > 0.7
+
+
+def test_scores_that_are_all_alike_rank_nothing_and_that_is_certain(tmp_path: Path) -> None:
+    data = {"label": np.array([0, 1] * 50), CANDIDATE: np.full(100, 0.3, np.float32)}
+    found = measure(written(tmp_path, data), (CANDIDATE,), request())
+    auc = next(row for row in found.rows if row.metric == "auc")
+    assert (auc.value, auc.low, auc.high) == (0.5, 0.5, 0.5)
+
+
+def test_perfect_means_over_classes_are_as_sure_as_their_smallest_class(tmp_path: Path) -> None:
+    labels = np.repeat([0, 1, 2, 3], [60, 30, 8, 102]).astype(np.int32)
+    sure = (0.9 * np.eye(4)[labels] + 0.025).astype(np.float32)
+    found = measure(written(tmp_path, {"label": labels, CANDIDATE: sure}), (CANDIDATE,),
+                    request("multiclass"))  # fmt: skip
+    rows = {row.metric: row for row in found.rows}
+    wanted = {"accuracy": 200, "auc": 8, "precision": 32, "recall": 32, "f1": 32}
+    for metric, size in wanted.items():
+        assert rows[metric].value == 1.0
+        assert rows[metric].low == pytest.approx(share_spread(1.0, size, 0.95).low), metric
 
 
 def test_two_slices_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -14,7 +14,10 @@ import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
 from mlproject import raw_inputs
-from mlproject.errors import DataError, ServingError
+from mlproject.cases import Cases, read_cases
+from mlproject.cases.columns import check_cases_fit
+from mlproject.config import load_project
+from mlproject.errors import ConfigError, DataError, ServingError
 from mlproject.evaluation import scoring, slicing
 from mlproject.evaluation.eval_split import check_eval_split
 from mlproject.evaluation.labels import read_labels
@@ -22,6 +25,7 @@ from mlproject.evaluation.predictions import Predictions
 from mlproject.evaluation.sample import sample_rows
 from mlproject.evaluation.scoring import ScoreRequest, open_models, score_examples
 from mlproject.evaluation.slicing import plan_slices
+from mlproject.examples.reader import read_batches
 from mlproject.metrics import CANDIDATE, CHAMPION
 from mlproject.sections import ProjectConfig
 from mlproject.training import MODEL_FOLDER
@@ -239,7 +243,7 @@ def test_an_entry_that_stands_twice_is_sliced_once(evaluated: Evaluated) -> None
     assert planned.entries == (("group", "hour"), ("group",))
 
 
-def config_of(**evaluation: Any) -> ProjectConfig:
+def config_of(schema: Any = None, **evaluation: Any) -> ProjectConfig:
     return ProjectConfig.model_validate(
         {
             "name": "made",
@@ -247,6 +251,7 @@ def config_of(**evaluation: Any) -> ProjectConfig:
             "data": {"path": "data"},
             "training": {"label": "y"},
             "evaluation": evaluation,
+            "schema": schema or {},
         }
     )
 
@@ -260,6 +265,13 @@ def test_an_eval_split_is_refused_before_anything_is_trained(evaluated: Evaluate
     wrong = config_of(slices=["group"], buckets={"group": [1.0, 2.0]})
     with pytest.raises(DataError, match="Bucketing the column 'group' failed"):
         check_eval_split(evaluated.split, transformed, wrong)
+    for column, said in (("grup", "did you mean 'group'"), ("fare", "one of group, hour, many")):
+        given = {"golden": [{"name": "a", "row": {column: 1}, "class": 1}]}
+        cases = Cases.model_validate(given)
+        config = config_of(schema={"training_only": ["fare"]})
+        with pytest.raises(ConfigError, match="case 'a' names a column") as unknown:
+            check_eval_split(evaluated.split, transformed, config, cases)
+        assert said in str(unknown.value.expected)
     evaluated.label(pa.array([1] * 7))
     with pytest.raises(DataError, match="one class only"):
         check_eval_split(evaluated.split, transformed, config_of())
@@ -469,3 +481,12 @@ def test_the_taxi_model_is_judged_by_what_it_serves(
     for column in ("payment_type", "company"):
         assert sum(n for name, n in sizes.items() if name.startswith(column)) == len(labels)
     assert "company=(missing)" in sizes
+
+
+def test_the_cases_of_the_taxi_example_fit_its_data(taxi_examples: Path) -> None:
+    folder = Path(__file__).parents[2] / "examples" / "taxi"
+    config = load_project(folder).config
+    cases = read_cases(folder / str(config.evaluation.cases), config.training.task)
+    schema = next(read_batches(taxi_examples / "Split-eval")).schema
+    assert config.schema_.training_only
+    check_cases_fit(cases, schema, config.schema_.training_only)

@@ -156,6 +156,13 @@ def test_long_records_are_logged_whole(tracker: Tracker, tmp_path: Path) -> None
     assert sorted(m.step for m in history) == list(range(1_500))
 
 
+def test_a_tag_that_is_too_long_is_cut(tracker: Tracker, tmp_path: Path) -> None:
+    run = logged(tracker, tmp_path, Record(tags={"benison.reasons": "why " * 2_000}))
+    assert run.data.tags["benison.reasons"] == "why " * 1_250
+    tracker.set_tags(run.info.run_id, {"benison.error": "x" * 6_000})
+    assert len(tracker.client.get_run(run.info.run_id).data.tags["benison.error"]) == 5_000
+
+
 def test_names_that_mlflow_does_not_take_are_bent(tracker: Tracker, tmp_path: Path) -> None:
     record = Record(
         params={"rate (base)": 0.1, "a.b/c-d:e f": 1},

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mlproject.errors import ConfigError, DataError, UserModuleError
 from mlproject.saved_model import open_signature
 from mlproject.sections.training import EarlyStoppingSection
 from mlproject.training import KERAS_FILE, MODEL_FOLDER, Fitted, fit_model, train_model
+from mlproject.training.checkpoint import checkpoint_file, read_checkpoint, write_checkpoint
 from mlproject.training.progress import Listeners
 
 Load = Callable[[str], types.ModuleType]
@@ -32,8 +34,9 @@ def model(names=("fare_xf", "trip_miles_xf"), dtype="float32", shape=(), units=4
     return keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(hidden))
 
 
-def compiled(model, loss="binary_crossentropy", rate=0.01):
-    model.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"])
+def compiled(model, loss="binary_crossentropy", rate=0.01, traced=False):
+    # Eager: tracing a graph costs more than these few steps.
+    model.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"], run_eagerly=not traced)
     return model
 
 
@@ -61,9 +64,15 @@ class Trainer:
         self._folder, self._load, self._schema = folder, load, schema
         self._request = dataclasses.replace(request, hyperparameters={}, epochs=2)
 
-    def fit(self, body: str, arguments: str = "hyperparameters", **changes: Any) -> Fitted:
+    def fit(
+        self,
+        body: str,
+        arguments: str = "hyperparameters",
+        callbacks: Sequence[Any] = (),
+        **changes: Any,
+    ) -> Fitted:
         request = self._prepare(body, arguments, changes)
-        return fit_model(request, self.module, self.out, Listeners(self.notes.append))
+        return fit_model(request, self.module, self.out, Listeners(self.notes.append), callbacks)
 
     def train(self, body: str, **changes: Any) -> dict[str, list[float]]:
         request = self._prepare(body, "hyperparameters", changes)
@@ -83,7 +92,7 @@ def trainer(tmp_path: Path, load_code: Load, train_request: Any, taxi_schema: An
 
 
 def test_the_platform_fits_and_exports_what_build_model_gives(trainer: Trainer) -> None:
-    history = trainer.train("return compiled(model())")
+    history = trainer.train("return compiled(model(), traced=True)")
     assert sorted(history) == ["accuracy", "loss", "val_accuracy", "val_loss"]
     assert [len(values) for values in history.values()] == [2] * 4
     assert history["loss"][1] < history["loss"][0]
@@ -132,13 +141,12 @@ def test_build_model_may_ask_for_fn_args(trainer: Trainer) -> None:
 
 
 def test_a_subclassed_model_picks_its_features(trainer: Trainer) -> None:
-    assert trainer.fit("return compiled(Picks())").history["val_loss"]
-    trainer.train("return compiled(Picks())")
+    assert trainer.train("return compiled(Picks(), traced=True)")["val_loss"]
     with open_signature(trainer.out / MODEL_FOLDER) as predict:
         assert "fare" in predict.input_names  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("value", [0, -1, 2.5, "many", True, None])
+@pytest.mark.parametrize("value", [0, -1, 2.5, math.inf, math.nan, "many", True, None])
 def test_a_hyperparameter_that_is_no_number_of_epochs(value: Any, trainer: Trainer) -> None:
     with pytest.raises(ConfigError, match="epochs: "):
         trainer.fit("return compiled(model())", hyperparameters={"epochs": value})
@@ -181,7 +189,7 @@ def test_a_hyperparameter_that_is_no_number_of_epochs(value: Any, trainer: Train
         (
             "raise KeyError('rate')",
             "The project's function 'build_model' failed",
-            "line 29: raise KeyError",
+            "line 30: raise KeyError",
         ),
     ],
 )
@@ -229,7 +237,7 @@ def test_weights_that_the_last_step_made_no_numbers_end_training(trainer: Traine
 
 def test_early_stopping_takes_the_best_epoch(trainer: Trainer) -> None:
     section = EarlyStoppingSection(monitor="val_loss", patience=1, direction="maximize")
-    fitted = trainer.fit("return compiled(model())", epochs=9, early_stopping=section)
+    fitted = trainer.fit("return compiled(model())", epochs=5, early_stopping=section)
     assert len(fitted.history["val_loss"]) == 2  # the loss falls at once, and that is worse here
     once = trainer.fit("return compiled(model())", epochs=1)
     for stopped, first in zip(fitted.model.get_weights(), once.model.get_weights(), strict=True):
@@ -274,13 +282,13 @@ def test_a_champion_that_cannot_be_read_is_no_failure(
 
 
 def test_training_is_the_same_whatever_the_process_has_trained_before(trainer: Trainer) -> None:
-    first = trainer.fit("return compiled(model())")
+    body = "return compiled(model(), traced=True)"
+    first = trainer.fit(body)
     keras.random.uniform(())
-    again = trainer.fit("return compiled(model())")
+    again = trainer.fit(body)
     assert [v.path for v in first.model.weights] == [v.path for v in again.model.weights]
     assert first.history == again.history
-    other = trainer.fit("return compiled(model())", seed=8)
-    assert other.history != first.history
+    assert trainer.fit(body, seed=8).history != first.history
 
 
 def test_progress_and_metrics_are_told_while_it_trains(
@@ -309,3 +317,74 @@ def test_the_device_and_the_precision_are_configuration(trainer: Trainer) -> Non
     with pytest.raises(ConfigError, match=r"training\.device gpu:7") as caught:
         trainer.fit("return compiled(model())", device="gpu:7")
     assert "cpu:0" in str(caught.value.expected)
+
+
+class BreakOff(keras.callbacks.Callback):
+    """Ends the process's training at a step, counted from 1 over all epochs."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.left = step
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def broken_off(trainer: Trainer, tmp_path: Path) -> dict[str, Any]:
+    """A training that was broken off in its second epoch; how to ask for it again."""
+    again: dict[str, Any] = {
+        "batch_size": 100,
+        "checkpoint_steps": 5,
+        "state_dir": tmp_path / "state",
+    }
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit("return compiled(model())", callbacks=[BreakOff(18)], **again)
+    return again
+
+
+def assert_trains_as_a_new_one(body: str, trainer: Trainer, again: dict[str, Any]) -> None:
+    """Trains again; the weights and the history are those of a training without checkpoints."""
+    new = trainer.fit(body, batch_size=100)
+    fitted = trainer.fit(body, **again)
+    assert fitted.history == new.history
+    for one, other in zip(fitted.model.get_weights(), new.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_training_that_was_broken_off_goes_on_from_its_checkpoint(
+    trainer: Trainer, broken_off: dict[str, Any]
+) -> None:
+    assert_trains_as_a_new_one("return compiled(model())", trainer, broken_off)
+    assert "goes on from a checkpoint: epoch 2, step 2" in trainer.notes
+
+
+def test_with_a_checkpoint_of_another_model_training_begins_anew_with_the_first_row(
+    trainer: Trainer, broken_off: dict[str, Any]
+) -> None:
+    assert_trains_as_a_new_one("return compiled(model(units=5))", trainer, broken_off)
+    assert "the checkpoint is of another model: training begins anew" in trainer.notes
+
+
+def test_with_a_checkpoint_of_other_replicas_training_begins_anew(
+    trainer: Trainer, broken_off: dict[str, Any]
+) -> None:
+    """Each then had another part of a batch, and the rows behind it were others."""
+    file = checkpoint_file(broken_off["state_dir"], 0)
+    found = read_checkpoint(file)
+    assert found is not None
+    assert found.place.replicas == 1
+    place = dataclasses.replace(found.place, replicas=2)
+    write_checkpoint(file, dataclasses.replace(found, place=place))
+    assert_trains_as_a_new_one("return compiled(model())", trainer, broken_off)
+    assert "the checkpoint is of 2 replicas, not 1: training begins anew" in trainer.notes
+
+
+def test_a_model_that_its_first_step_builds_tells_a_foreign_checkpoint(
+    trainer: Trainer, broken_off: dict[str, Any]
+) -> None:
+    with pytest.raises(DataError, match="broken off") as caught:
+        trainer.fit("return compiled(Picks())", **broken_off)
+    assert "fit-0.npz, a checkpoint of another model" in str(caught.value.received)

@@ -88,18 +88,6 @@ def test_the_taxi_rows_come_as_they_were_written(taxi_transformed: Path) -> None
         np.testing.assert_array_equal(values, table[name].to_numpy(), err_msg=name)
 
 
-@pytest.mark.parametrize("read_rows", [4, 10, 100])
-@pytest.mark.parametrize("batch_size", [1, 4, 5, 23, 50])
-def test_the_cardinality_is_the_number_of_batches(
-    read_rows: int, batch_size: int, transformed: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transformed_rows, "READ_ROWS", read_rows)
-    dataset = accessor(transformed).tf_dataset("train", batch_size, shuffle=True)
-    batches = collect(dataset)
-    assert dataset.cardinality().numpy() == len(batches)
-    assert sorted(rows_of(dataset)) == list(range(ROWS))
-
-
 @pytest.mark.parametrize(("read_rows", "pieces"), [(3, 6), (4, 6), (9, 3), (100, 1)])
 def test_row_groups_are_read_in_pieces(
     read_rows: int, pieces: int, transformed: Path, monkeypatch: pytest.MonkeyPatch
@@ -173,16 +161,18 @@ def test_the_files_of_a_split_are_its_parquet(transformed: Path) -> None:
 
 
 @pytest.mark.parametrize("read_rows", [4, 9, 100])
-@pytest.mark.parametrize("batch_size", [1, 3, 5, 10, 23, 50])
+@pytest.mark.parametrize("batch_size", [1, 4, 5, 10, 23, 50])
 def test_only_the_last_batch_of_an_epoch_is_small(
     read_rows: int, batch_size: int, transformed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transformed_rows, "READ_ROWS", read_rows)
     for shuffle in (False, True):
         data = accessor(transformed).tf_dataset("train", batch_size, shuffle=shuffle)
-        sizes = [len(labels) for _, labels in collect(data)]
+        batches = [features["row"].tolist() for features, _ in collect(data)]
+        sizes = [len(rows) for rows in batches]
         assert sizes[:-1] == [batch_size] * (len(sizes) - 1)
-        assert sum(sizes) == ROWS
+        assert sorted(row for rows in batches for row in rows) == list(range(ROWS))
+        assert data.cardinality().numpy() == len(batches)
 
 
 @pytest.mark.parametrize("read_rows", [4, 9, 100])
@@ -200,7 +190,7 @@ def test_a_dataset_begins_after_any_batch_as_if_those_before_had_been_taken(
 
     whole = batches(0)
     assert len(whole) == 14  # nearly three epochs of 5 batches
-    for first in range(14):
+    for first in (1, 4, 5, 13):
         assert batches(first) == whole[first:]
 
 

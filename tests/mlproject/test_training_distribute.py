@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from mlproject.errors import ConfigError
-from mlproject.training import is_chief
 from mlproject.training.strategy import training_on
 
 CODE = """
@@ -175,48 +174,6 @@ def test_two_devices_learn_what_one_does(bench: Bench) -> None:
     np.testing.assert_allclose(first["loss"], alone["loss"], rtol=0.05)
     assert first["loss"][1] < first["loss"][0]
     assert (bench.folder / "mirrored" / "saved_model" / "saved_model.pb").exists()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "[]",
-        "{}",
-        '{"cluster": {"worker": ["a:1"]}}',
-        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
-        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
-        '{"cluster": {"worker": [1]}, "task": {"type": "worker", "index": 0}}',
-    ],
-)
-def test_a_tf_config_that_is_no_cluster(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(ConfigError, match="TF_CONFIG"):
-        is_chief("multi_worker")
-
-
-@pytest.mark.parametrize(
-    ("chiefs", "kind", "index", "expected"),
-    [
-        (0, "worker", 0, True),
-        (0, "worker", 1, False),
-        (1, "chief", 0, True),
-        (1, "worker", 0, False),
-    ],
-)
-def test_the_chief_is_who_is_named_or_else_the_first_worker(
-    chiefs: int, kind: str, index: int, expected: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cluster = {"worker": ["a:1", "b:1"], **({"chief": ["c:1"]} if chiefs else {})}
-    task = {"type": kind, "index": index}
-    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
-    assert is_chief("multi_worker") is expected
-
-
-def test_without_workers_every_process_is_the_chief() -> None:
-    assert is_chief("none")
-    assert is_chief("mirrored")
 
 
 def test_a_device_and_a_strategy_are_one_too_many() -> None:

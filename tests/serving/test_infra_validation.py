@@ -12,22 +12,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import psutil
 import pytest
 
-from mlproject.cases.sections import GoldenCase
-from mlproject.errors import ServingError
 from mlproject.sections import InfraSection
 from serving.infra_validation import (
     InfraBlessing,
     TrialRequest,
+    over_budget,
     validate_infra,
 )
+from serving.model_server import ModelServer
 from serving.trial.compare import difference
 from serving.trial.docker import find_image
-from serving.trial.golden import golden_requests
 from serving.trial.page import infra_page
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -105,6 +105,17 @@ def test_a_model_that_answers_as_in_a_session_is_blessed(saved_models: dict[str,
     assert json.loads(json.dumps(blessing.as_value()))["server"] == "local"
 
 
+@pytest.mark.parametrize("name", ["rest_p95_ms", "grpc_p95_ms", "memory_mb", "start_s"])
+def test_each_budget_is_held_by_its_own_measurement(name: str) -> None:
+    section = InfraSection(max_latency_ms=10, max_memory_mb=10, max_start_s=10)
+    within = {"rest_p95_ms": 10.0, "grpc_p95_ms": 10.0, "memory_mb": 10.0, "start_s": 10.0}
+    assert over_budget(section, within) == []
+    (reason,) = over_budget(section, {**within, name: 10.5})
+    assert reason.startswith("10.5 ")
+    assert reason.endswith(", 10 allowed")
+    assert len(over_budget(section, {**within, name: float("nan")})) == 1
+
+
 @pytest.mark.slow
 def test_every_budget_that_is_passed_is_told_with_its_figure(
     saved_models: dict[str, Path],
@@ -145,6 +156,27 @@ def test_answers_that_differ_from_a_session_s_are_not_blessed(odd_models: dict[s
     assert blessing.verdict == "INFRA_NOT_BLESSED"
     assert "the output 'predictions' is" in blessing.reasons[0]
     assert "in a Session" in blessing.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("asker", "said"), [("grpc_asker.GrpcAsker", "over gRPC"), ("rest.RestAsker", "over REST")]
+)
+def test_each_api_must_answer_as_a_session(
+    saved_models: dict[str, Path],
+    server: ModelServer,
+    monkeypatch: pytest.MonkeyPatch,
+    asker: str,
+    said: str,
+) -> None:
+    running = MagicMock(kind="local", rest_url=server.rest_url, grpc_address=server.grpc_address)
+    running.death.return_value, running.memory_mb.return_value = None, 1.0
+    monkeypatch.setattr("serving.infra_validation.choose_server", lambda *_: running)
+    assert trial(saved_models["fare"], FARE).verdict == "INFRA_BLESSED"
+    answer = {"score": [3.6], "greeting": ["\u00e9t\u00e9!"]}
+    monkeypatch.setattr(f"serving.trial.{asker}.ask", lambda *_: answer)
+    blessing = trial(saved_models["fare"], FARE)
+    assert blessing.verdict == "INFRA_NOT_BLESSED"
+    assert f"request 1 of 1 {said}: the output 'score' is 3.6, and 3.5" in blessing.reasons[0]
 
 
 def test_a_server_that_takes_too_much_memory_is_stopped(odd_models: dict[str, Path]) -> None:
@@ -312,33 +344,6 @@ def test_large_outputs_are_compared_relative_to_their_size() -> None:
     wanted = np.array([1e6], np.float32)
     assert difference([1e6 + 5], wanted) is None
     assert difference([1e6 + 50], wanted) is not None
-
-
-def golden(row: dict[str, Any]) -> GoldenCase:
-    return GoldenCase.model_validate({"name": "it", "row": row, "at_least": 0})
-
-
-def test_golden_rows_become_requests_with_stand_ins_for_what_is_missing(
-    saved_models: dict[str, Path],
-) -> None:
-    (request,) = golden_requests(saved_models["fare"], [golden({"x": 2, "s": "a"})])
-    assert request["x"].dtype == np.float32
-    assert request["x"].tolist() == [2.0]
-    assert request["n"].tolist() == [-(2**63)]
-    assert request["s"].tolist() == [b"a"]
-    (listed,) = golden_requests(saved_models["keras"], [golden({"row": [1, 2, 3]})])
-    assert listed["row"].tolist() == [[1.0, 2.0, 3.0]]
-
-
-@pytest.mark.parametrize(
-    ("row", "said"), [({"y": 1}, "did you mean 'x'?"), ({"x": "a"}, "wrong type")]
-)
-def test_golden_rows_that_do_not_fit_the_model_are_refused(
-    saved_models: dict[str, Path], row: dict[str, Any], said: str
-) -> None:
-    with pytest.raises(ServingError, match="The golden row 'it'") as caught:
-        golden_requests(saved_models["fare"], [golden(row)])
-    assert said in str(caught.value) or "not know" in str(caught.value)
 
 
 @pytest.mark.docker

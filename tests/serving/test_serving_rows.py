@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mlproject.errors import ServingError
-from serving.cells import MISSING_INT64
+from mlproject.raw_inputs import MISSING_INT
 from serving.rows import InputSpec, complete_row, fill_up
 
 INPUTS = {
@@ -26,13 +26,13 @@ def one(value: Any, dtype: str) -> Any:
 def test_absent_and_none_become_the_values_that_mean_missing(row: dict[str, Any]) -> None:
     completed = complete_row(row, INPUTS)
     assert math.isnan(completed["miles"])
-    assert completed["hour"] == MISSING_INT64 == np.iinfo(np.int64).min
+    assert completed["hour"] == MISSING_INT == np.iinfo(np.int64).min
     assert completed["company"] == ""
 
 
 @pytest.mark.parametrize("missing", [float("nan"), np.nan, np.float32("nan"), pd.NA, pd.NaT])
 def test_every_kind_of_missing_is_missing(missing: Any) -> None:
-    assert one(missing, "DT_INT64") == MISSING_INT64
+    assert one(missing, "DT_INT64") == MISSING_INT
     assert one(missing, "DT_STRING") == ""
     assert math.isnan(one(missing, "DT_FLOAT"))
 
@@ -50,7 +50,7 @@ def test_every_kind_of_missing_is_missing(missing: Any) -> None:
         (" -8.00 ", "DT_INT64", -8),
         (np.int32(3), "DT_INT64", 3),
         (True, "DT_INT64", 1),
-        ("", "DT_INT64", MISSING_INT64),
+        ("", "DT_INT64", MISSING_INT),
         ("taxi", "DT_STRING", "taxi"),
         ("", "DT_STRING", ""),
         (60601, "DT_STRING", "60601"),
@@ -166,7 +166,7 @@ def test_lists_are_converted_to_the_shape_of_the_input(
 
 @pytest.mark.parametrize("missing", [None, [], (), float("nan"), np.array([]), "[]"])
 def test_a_missing_list_of_any_length_is_one_stand_in(missing: Any) -> None:
-    assert listed(missing) == [MISSING_INT64]
+    assert listed(missing) == [MISSING_INT]
     assert listed(missing, "DT_STRING") == [""]
     assert math.isnan(listed(missing, "DT_FLOAT")[0])
     for row_shape in [(3,), (-1, 2)]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -177,8 +178,7 @@ def _by_quantiles(schema: Schema, comparison: str) -> Schema:
     """A copy of the schema that compares quantiles where it does not say what to compare."""
     from tensorflow_metadata.proto.v0.schema_pb2 import HistogramSelection
 
-    copy = type(schema)()
-    copy.CopyFrom(schema)
+    copy = deepcopy(schema)
     for feature in copy.feature:
         comparator = getattr(feature, f"{comparison}_comparator")
         if feature.HasField(f"{comparison}_comparator") and comparator.HasField(MEASURES["js"]):

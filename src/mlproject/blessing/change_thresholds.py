@@ -74,7 +74,7 @@ def _check(
     result = stands(loss, allowed + ROUNDING, judge)
     if result is None:
         unmeasured = found is not None and found.standard_error is None
-        return no_interval(metric, slice_, threshold.judge, unmeasured)
+        return no_interval(metric, slice_, threshold.judge, unmeasured, gap)
     passed, standing = result
     words = "" if passed or loss.value > allowed else ", not proven to be no more"
     if passed and standing == "in doubt" and loss.value > allowed:

@@ -4,7 +4,8 @@ Three judges:
 
     point         the value decides
     significant   it fails only where the whole confidence interval lies beyond the bound
-    proven        it passes only where the whole interval lies within the bound
+    proven        it passes only where the whole interval lies within the bound; an interval without
+                  width proves nothing: the bootstrap saw no difference between rows
 
 The slices that one threshold names by `COLUMN=*` are a family of tests: at 95 %, one slice in
 twenty would be found beyond its bound by chance alone. Their intervals are widened by Bonferroni's
@@ -106,14 +107,16 @@ def stands(estimate: Estimate, most: float, judge: Judge) -> tuple[bool, Standin
 
     Returns:
         Whether it passes, and how the value stands to the bound: `in doubt` where its interval
-        holds the bound. None where the judge needs an interval and there is none.
+        holds the bound. None where the judge needs an interval and there is none, or one that
+        proves nothing.
     """
     if judge == "point":
         return (True, "within") if estimate.value <= most else (False, "beyond")
     if not estimate.has_interval or estimate.low is None or estimate.high is None:
         return None
     if estimate.high <= most:
-        return True, "within"
+        proves = judge == "significant" or estimate.low < estimate.high
+        return (True, "within") if proves else None
     if estimate.low > most:
         return False, "beyond"
     return judge == "significant", "in doubt"

@@ -25,12 +25,10 @@ class Held:
     Attributes:
         name: Of the slice; the threshold's own words where no such slice was measured.
         named: Whether the threshold names it itself, rather than by `COLUMN=*`.
-        measured: Whether there is such a slice.
     """
 
     name: str
     named: bool
-    measured: bool
 
 
 def held_slices(
@@ -54,9 +52,9 @@ def held_slices(
         names = [name for name, cell in cells.items() if _fits(dict(pattern), dict(cell))]
         for name in names:
             named = not starred or (name in found and found[name].named)
-            found[name] = Held(name, named, measured=True)
+            found[name] = Held(name, named)
         if not names:
-            found[words] = Held(words, named=True, measured=False)
+            found[words] = Held(words, named=True)
     return list(found.values())
 
 

@@ -39,7 +39,8 @@ def value_checks(metric: str, threshold: ValueThreshold, measured: Measured) -> 
                 wide = family_interval(value, row.standard_error, confidence, family)
                 estimate = wide.within(*BOUNDS.get(metric, ANY))
             check = _check(metric, threshold, row.slice, estimate)
-            yield check or no_interval(metric, slice_, threshold.judge, row.standard_error is None)
+            unmeasured = row.standard_error is None
+            yield check or no_interval(metric, slice_, threshold.judge, unmeasured, estimate)
 
 
 def judge_of(judge: Judge | None, name: str) -> Judge:
@@ -47,7 +48,9 @@ def judge_of(judge: Judge | None, name: str) -> Judge:
     return judge or ("point" if name == OVERALL else "significant")
 
 
-def no_interval(metric: str, slice_: Held, judge: Judge | None, unmeasured: bool) -> Check:
+def no_interval(
+    metric: str, slice_: Held, judge: Judge | None, unmeasured: bool, estimate: Estimate
+) -> Check:
     """The check of a value whose uncertainty is not known, by a judge that needs it.
 
     Args:
@@ -56,13 +59,17 @@ def no_interval(metric: str, slice_: Held, judge: Judge | None, unmeasured: bool
             significance is asked for and the bootstrap could not measure it.
         judge: As the threshold has it.
         unmeasured: The evaluation has no interval there, as opposed to one that is broken.
+        estimate: What was measured; where it has an interval, that has no width.
     """
     asked = judge_of(judge, slice_.name)
-    reason = (
-        f"{where(metric, slice_.name)} could not be judged: it has no confidence interval, which "
-        f"`judge: {asked}` needs (has the slice hardly any row of one class? name the slices that "
-        "are to be held, or choose another metric)"
+    why = (
+        "its confidence interval has no width, since every resample says the same: that is no "
+        f"proof, which `judge: {asked}` asks for (give more rows, or choose another judge)"
+        if estimate.has_interval
+        else f"it has no confidence interval, which `judge: {asked}` needs (has the slice hardly "
+        "any row of one class? name the slices that are to be held, or choose another metric)"
     )
+    reason = f"{where(metric, slice_.name)} could not be judged: {why}"
     passed_over = unmeasured and not slice_.named and asked == "significant"
     return Check("thresholds", "skipped" if passed_over else "unjudged", reason)
 

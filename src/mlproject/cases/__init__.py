@@ -12,7 +12,7 @@ from mlproject.cases.values import CaseResult
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mlproject.cases.check import Predict
+    from mlproject.saved_model import Predict
     from mlproject.sections.training import Task
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,12 @@ from mlproject.cases.rows import changed_rows, check_columns, drawn_rows, shown,
 from mlproject.cases.sections import Cases, ChangedCase, DirectionalCase, GoldenCase
 from mlproject.cases.values import CaseKind, CaseResult
 from mlproject.errors import ConfigError, DataError, ServingError
+from mlproject.evaluation.outputs import predictions_of
 from mlproject.raw_inputs import paddable, raw_arrays
+from mlproject.saved_model import Predict
 from mlproject.sections.training import Task
 
-OUTPUT = "predictions"
 ROUNDING = 1e-6  # predictions are float32: 0.3 is 0.30000001; a share of values above 1
-Predict = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
 def check_cases(
@@ -72,8 +72,7 @@ class _Model:
         """
         parts = []
         for piece in paddable(batch, self.inputs):
-            outputs = self._predict(raw_arrays(piece, self.inputs))
-            values = np.asarray(outputs.get(OUTPUT, next(iter(outputs.values()))))
+            values = predictions_of(self._predict(raw_arrays(piece, self.inputs)))
             parts.append(values.reshape(piece.num_rows, -1).astype(np.float64))
         return np.concatenate(parts)
 

@@ -31,23 +31,17 @@ def read_results(folder: Path) -> list[CaseResult]:
     file = folder / CASES_FILE
     try:
         text = file.read_text(encoding="utf-8")
+        results = [CaseResult(**values) for values in json.loads(text)]
+        wrong = next((r for r in results if r.outcome not in _OUTCOMES), None)
+        if wrong is not None:
+            raise ValueError(f"the outcome {wrong.outcome!r}, not one of {', '.join(_OUTCOMES)}")
     except FileNotFoundError:
         return []
-    try:
-        results = [CaseResult(**values) for values in json.loads(text)]
-    except (ValueError, TypeError) as err:
+    except (OSError, ValueError, TypeError) as err:
         raise DataError(
-            "Reading the results of the behavioural cases failed",
-            received=f"{file}: {err}",
-            expected="what the evaluation wrote",
-            next_step="run again with --from evaluate",
+            f"Reading '{file}' failed",
+            received=str(err),
+            expected="what the step evaluate wrote",
+            next_step="run it again: --from evaluate",
         ) from err
-    wrong = [r.outcome for r in results if r.outcome not in _OUTCOMES]
-    if wrong:
-        raise DataError(
-            "Reading the results of the behavioural cases failed",
-            received=f"{file}: outcome {wrong[0]!r}",
-            expected=f"one of {', '.join(_OUTCOMES)}",
-            next_step="run again with --from evaluate",
-        )
     return results

@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 from mlproject.cases.sections import ChangedCase, ChangeSection
 from mlproject.errors import ConfigError, closest
 
-Variant = tuple[tuple[str, Any], ...]
 _CELL = "text, a number, true, false, null, bytes as {b64: aGVsbG8=}, or a list of these"
 
 

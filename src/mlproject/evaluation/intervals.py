@@ -12,10 +12,29 @@ scaled by sqrt(m / n): the m out of n bootstrap for statistics that converge as 
 Götze & van Zwet, "Resampling fewer than n observations", 1997; Kleiner et al., "A scalable
 bootstrap for massive data", 2014).
 
-Where a share of rows is 0 or 1, or candidate and champion agree on every row, each resample says
-the same, and the bootstrap sees no spread where there is some. Then the interval is Agresti and
-Coull's ("Approximate is better than exact for interval estimation of binomial proportions", The
-American Statistician 52, 1998), which adds z^2 rows, half of them of the other kind.
+Where a metric is 0 or 1, or candidate and champion agree on every row, each resample says the same,
+and the bootstrap sees no spread where there is some. Then the interval is Agresti and Coull's
+("Approximate is better than exact for interval estimation of binomial proportions", The American
+Statistician 52, 1998), of a share of n rows: with z the normal quantile of the confidence,
+
+    p = (value n + z^2 / 2) / (n + z^2),   interval p +- z sqrt(p (1 - p) / (n + z^2))
+
+which is stretched to the value itself. `accuracy`, `top_k_accuracy` and a binary `precision` and
+`recall` are shares of rows. For the others n is the number of rows that bears the metric:
+
+    f1             binary: rows that are positive or predicted so. With J the share of them that is
+                   both, F1 = 2 J / (1 + J), so J <= F1 <= 2 J: these bounds are taken
+    auc, pr_auc    rows of the smaller class. Var(AUC) <= AUC (1 - AUC) / min(n0, n1) (Birnbaum &
+                   Klose, "Bounds for the variance of the Mann-Whitney statistic", Annals of
+                   Mathematical Statistics 28, 1957); the binomial interval of average precision has
+                   the number of positives (Boyd, Eng & Page, "Area under the precision-recall
+                   curve: point estimates and confidence intervals", ECML PKDD 2013)
+    means over     precision, recall, f1: rows of the smallest class times the classes; errors that
+    classes        were not seen weigh most if all are of that class, which is one in the mean.
+                   auc: rows of the smallest class, since its terms share rows
+
+Any other metric without spread (an error of 0 in every row) keeps an interval without width, which
+the judge `proven` takes for no proof.
 
 A resample in which a metric cannot be judged (a class was not drawn) is left out; where more than
 one in ten is, there is no interval. Nor is there one of fewer than two rows.
@@ -41,13 +60,12 @@ MAX_ROWS = 20_000
 MAX_CELLS = 200_000
 """Rows times classes of a multi-class subsample: one-vs-rest AUC sorts them once a class."""
 MIN_JUDGED = 0.9
-SHARES: Mapping[str, tuple[str, ...]] = {
-    "binary": ("accuracy", "precision", "recall"),
-    "multiclass": ("accuracy", "top_k_accuracy"),
-    "regression": (),
-}
-"""Metrics of a task that are a share of rows: of all, of those predicted positive (`precision`) or
-of the positives (`recall`)."""
+FROM_0_TO_1 = frozenset(
+    {"accuracy", "top_k_accuracy", "precision", "recall", "f1", "auc", "pr_auc"}
+)
+"""Metrics whose interval at 0 and at 1 is that of a share of rows."""
+ROUNDING = 1e-15
+"""Resamples that differ by no more than this are the same: sums are of float32."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +152,8 @@ def spread_of(
     if value is None or len(judged) < max(MIN_JUDGED * len(resampled), 2):
         return Spread()
     error = scale * float(judged.std(ddof=1))
+    if error <= ROUNDING:
+        return Spread(value, value, 0.0)
     if few:
         reach = NormalDist().inv_cdf((1 + confidence) / 2) * error
         down, up = -reach, reach
@@ -151,21 +171,44 @@ def share_spread(value: float, rows: int, confidence: float) -> Spread:
         value: 0 or 1.
         rows: The rows that it is a share of.
         confidence: Share of the interval, two-sided.
+
+    Returns:
+        The interval; as standard error what makes `value +- z * standard_error` reach as far.
     """
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     added = rows + z * z
     middle = (value * rows + z * z / 2) / added
-    error = math.sqrt(middle * (1 - middle) / added)
-    low, high = middle - z * error, middle + z * error
-    return Spread(max(min(low, value), 0.0), min(max(high, value), 1.0), error)
+    reach = z * math.sqrt(middle * (1 - middle) / added)
+    low, high = max(min(middle - reach, value), 0.0), min(max(middle + reach, value), 1.0)
+    return Spread(low, high, max(value - low, high - value) / z)
 
 
-def agreement_spread(rows: int, confidence: float) -> Spread:
-    """The interval of a difference of shares where no row differs (see above)."""
+def f1_spread(value: float, rows: int, confidence: float) -> Spread:
+    """The interval of an F1 score that is 0 or 1 (see above); arguments as of `share_spread`.
+
+    Args:
+        value: 0 or 1.
+        rows: Rows that are positive or predicted so.
+        confidence: Share of the interval, two-sided.
+    """
+    share = share_spread(value, rows, confidence)
+    if value or share.high is None or share.standard_error is None:
+        return share
+    high = 2 * share.high / (1 + share.high)
+    return Spread(0.0, high, share.standard_error * high / share.high)
+
+
+def agreement_spread(value: float, rows: int, confidence: float) -> Spread:
+    """The interval of a difference of shares that is the same on every resample (see above).
+
+    Args:
+        value: 0 where the models agree; 1 or -1 where one is all right and the other all wrong.
+        rows: The rows that they are shares of.
+        confidence: Share of the interval, two-sided.
+    """
     z = NormalDist().inv_cdf((1 + confidence) / 2)
-    added = rows + z * z
-    error = math.sqrt(z * z / 2) / added
-    return Spread(-z * error, z * error, error)
+    error = math.sqrt(z * z / 2) / (rows + z * z)
+    return Spread(max(value - z * error, -1.0), min(value + z * error, 1.0), error)
 
 
 def _joined(parts: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

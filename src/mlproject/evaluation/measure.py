@@ -12,10 +12,11 @@ import numpy as np
 
 from mlproject.errors import DataError, UserModuleError
 from mlproject.evaluation.intervals import (
-    SHARES,
+    FROM_0_TO_1,
     Resamples,
     Spread,
     agreement_spread,
+    f1_spread,
     most_rows,
     resample,
     share_spread,
@@ -219,27 +220,33 @@ class _Measurer:
         spreads: Mapping[tuple[str, str], Spread],
         members: np.ndarray,
     ) -> dict[tuple[str, str], Spread]:
-        """Intervals of shares whose resamples were all the same."""
-        confidence, shares = self._request.section.confidence, SHARES[self._request.task]
-        flat = [k for k, s in spreads.items() if k[1] in shares and s.standard_error == 0]
-        return {
-            (model, metric): agreement_spread(
-                min(self._rows_of(metric, each, members) for each in self._predictions), confidence
-            )
-            if model == APART
-            else share_spread(
-                points[model][metric] or 0.0, self._rows_of(metric, model, members), confidence
-            )
-            for model, metric in flat
-        }
+        """Intervals of metrics whose resamples were all the same (see `intervals.py`)."""
+        confidence, found = self._request.section.confidence, {}
+        for (model, metric), spread in spreads.items():
+            if metric not in FROM_0_TO_1 or spread.standard_error != 0:
+                continue
+            models = self._predictions if model == APART else (model,)
+            rows = min(self._rows_of(metric, each, members) for each in models)
+            value = apart(points, metric) if model == APART else points[model][metric]
+            value = round(value or 0.0, 9)  # scikit-learn's 1 may be 1 + 2e-16
+            if model == APART:
+                found[model, metric] = agreement_spread(value, rows, confidence)
+            elif value in (0, 1):
+                at_end = f1_spread if metric == "f1" else share_spread
+                found[model, metric] = at_end(value, rows, confidence)
+        return found
 
     def _rows_of(self, metric: str, model: str, members: np.ndarray) -> int:
-        """The rows that a metric is a share of."""
-        if metric == "recall":
-            return int(self.labels[members].sum())
-        if metric == "precision":
-            return int((self._predictions[model][members] >= CUT).sum())
-        return len(members)
+        """The rows that bear a metric of `FROM_0_TO_1`."""
+        labels = self.labels[members]
+        if metric in ("accuracy", "top_k_accuracy"):
+            return len(labels)
+        if self._request.task == "binary" and metric in ("precision", "recall", "f1"):
+            positive, predicted = labels == 1, self._predictions[model][members] >= CUT
+            bearing = {"precision": predicted, "recall": positive, "f1": positive | predicted}
+            return int(bearing[metric].sum())
+        classes = np.unique(labels, return_counts=True)[1]
+        return int(classes.min()) * (1 if metric in ("auc", "pr_auc") else len(classes))
 
 
 def apart(points: Mapping[str, Values], metric: str) -> float | None:

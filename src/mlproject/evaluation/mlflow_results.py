@@ -21,8 +21,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mlproject.blessing.change_thresholds import higher_is_better
 from mlproject.evaluation.table import overall_values
-from mlproject.metrics import CHAMPION, HIGHER_IS_BETTER, OVERALL, MetricRow
+from mlproject.metrics import CHAMPION, OVERALL, MetricRow
 
 if TYPE_CHECKING:
     from mlproject.sections import ChangeThreshold, EvaluationSection, ValueThreshold
@@ -66,7 +67,7 @@ def mlflow_evaluation(rows: Sequence[MetricRow], section: EvaluationSection) -> 
         if isinstance(found, str):
             not_mapped.append(f"{metric} {words}: {found}")
         else:
-            higher = _higher_is_better(metric, section)
+            higher = higher_is_better(metric, section)
             before = thresholds.setdefault(metric, {"greater_is_better": higher})
             thresholds[metric] = _strictest(before, found)
     return MlflowEvaluation(candidate, baseline, thresholds, tuple(not_mapped))
@@ -90,7 +91,7 @@ def _mapped(section: EvaluationSection, baseline: Mapping[str, float] | None) ->
 def _of_value(
     metric: str, bound: ValueThreshold, name: str, section: EvaluationSection
 ) -> Iterator[Mapped]:
-    higher = _higher_is_better(metric, section)
+    higher = higher_is_better(metric, section)
     for word, limit, says in (("min", bound.min, higher), ("max", bound.max, not higher)):
         if limit is None:
             continue
@@ -140,9 +141,3 @@ def _strictest(before: Mapping[str, Any], found: Mapping[str, float]) -> dict[st
         pick = min if loosest else max
         joined[name] = pick(joined.get(name, value), value)
     return joined
-
-
-def _higher_is_better(metric: str, section: EvaluationSection) -> bool:
-    if metric in section.custom_metrics:
-        return section.custom_metrics[metric] == "higher"
-    return HIGHER_IS_BETTER[metric]

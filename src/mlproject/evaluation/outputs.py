@@ -26,6 +26,15 @@ _WANTED = {
 }
 
 
+def predictions_of(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The predictions among a model's outputs: those of that name, or the first.
+
+    Args:
+        outputs: Output name -> array, of `serving_default`.
+    """
+    return np.asarray(outputs.get(OUTPUT, next(iter(outputs.values()))))
+
+
 def checked_predictions(
     outputs: Mapping[str, np.ndarray], rows: int, task: str, model: str
 ) -> np.ndarray:
@@ -43,7 +52,7 @@ def checked_predictions(
     Raises:
         ServingError: They are not what the task wants.
     """
-    values = np.asarray(outputs.get(OUTPUT, next(iter(outputs.values()))))
+    values = predictions_of(outputs)
     fault = _fault(values, rows, task)
     if fault:
         expected, next_step = _WANTED[task]

@@ -141,15 +141,6 @@ def ingest(
     )
 
 
-def request_digest(request: IngestRequest) -> str:
-    """The digest of the raw data that a request names, without reading it as data.
-
-    Raises:
-        DataError: Something is missing or cannot be read.
-    """
-    return find_source(request).digest()
-
-
 def _open(source: Source, options: ReadOptions, request: IngestRequest) -> Reader:
     reader = source.open(options)
     if request.type_hints:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from mlproject.errors import ConfigError
-from mlproject.examples.spans import Window
+from mlproject.examples.spans import Window, has_placeholders
 from mlproject.examples.split_rules import ByHash, ByTime, ByValue, SplitRule
 
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -186,4 +186,22 @@ def check_request(request: IngestRequest) -> None:
             expected="one source with one rule to split it, or one source a split; shares above 0; "
             "split names of letters, digits, '_' and '-'",
             next_step="correct the data section of project.yaml",
+        )
+    _check_spans(request)
+
+
+def _check_spans(request: IngestRequest) -> None:
+    """Refuse a span of data that has none: all of the data would pass for that span."""
+    sources = [source for _, source in request.split_sources]
+    sources += [request.source] if request.source is not None else []
+    if any(map(has_placeholders, sources)):
+        return
+    newest, column = request.window.newest, request.span_column
+    if newest is not None or column:
+        raise ConfigError(
+            "The data has no spans",
+            received=f"the span {newest}" if newest is not None else f"data.span_column: {column}",
+            expected="a data.path that names them: {SPAN}, or {YYYY}-{MM}-{DD}",
+            next_step="leave --span, data.span and data.span_column out, or keep each span in a "
+            "file or folder of its own",
         )

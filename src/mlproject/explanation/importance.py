@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from mlproject.saved_model import Predict
 
 IMPORTANCE_FILE = "importance.parquet"
-MAX_ROWS = 2_000
 CONFIDENCE = 0.95
+ASKED_ROWS = 65_536  # at once
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ def permutation_importance(
 
     Args:
         predict: What `open_signature(model)` yields.
-        rows: Raw eval rows; of more than `MAX_ROWS`, so many are drawn.
+        rows: Raw eval rows.
         labels: `[rows]`, the label of each: 0 or 1, a class, or a number.
         task: `binary`, `multiclass` or `regression`.
         metric: One of `scores.SCORES`.
-        seed: Of the rows that are drawn, and of the shuffling.
+        seed: Of the shuffling.
         repeats: How often each feature is shuffled.
 
     Returns:
@@ -77,7 +77,7 @@ def permutation_importance(
 
     Raises:
         ConfigError: The metric cannot be measured, or `repeats` is below 1.
-        DataError: The rows lack an input of the model.
+        DataError: The rows lack an input of the model, or there is another number of labels.
     """
     import numpy as np
 
@@ -94,10 +94,16 @@ def permutation_importance(
             received=f"no column {', '.join(missing)} in the data",
             expected="every raw feature that the model was trained on",
         )
-    rng = np.random.default_rng(seed)
-    rows, labels = _drawn(_columns(rows, names), labels, rng)
+    labels = np.asarray(labels).reshape(-1)
+    if len(labels) != rows.num_rows:
+        raise DataError(
+            "Measuring the importance of features failed",
+            received=f"{len(labels)} labels",
+            expected=f"one for each of the {rows.num_rows} rows",
+        )
     if not len(labels) or (task != "regression" and len(np.unique(labels)) < 2):
         return [Importance(name, None, None, None) for name in names]
+    rng = np.random.default_rng(seed)
     shuffles = {n: [rng.permutation(len(labels)) for _ in range(repeats)] for n in names}
     whole, shuffled = _predictions(predict, rows, shuffles)
     sign = 1 if HIGHER_IS_BETTER[metric] else -1
@@ -114,8 +120,8 @@ def write_importance(importances: Sequence[Importance], out_dir: Path) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {"feature": pa.string(), "drop": pa.float64()}
-    fields = [(n, kinds.get(n, pa.float64())) for n in Importance.__annotations__]
+    names = Importance.__annotations__
+    fields = [(n, pa.string() if n == "feature" else pa.float64()) for n in names]
     rows = [asdict(importance) for importance in importances]
     file = out_dir / IMPORTANCE_FILE
     pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(fields)), file)
@@ -145,29 +151,12 @@ def read_importance(folder: Path) -> list[Importance]:
         ) from err
 
 
-def _drawn(
-    rows: pa.RecordBatch, labels: np.ndarray, rng: np.random.Generator
-) -> tuple[pa.RecordBatch, np.ndarray]:
-    import numpy as np
-
-    labels = np.asarray(labels).reshape(-1)
-    if len(labels) != rows.num_rows:
-        raise DataError(
-            "Measuring the importance of features failed",
-            received=f"{len(labels)} labels",
-            expected=f"one for each of the {rows.num_rows} rows",
-        )
-    if len(labels) <= MAX_ROWS:
-        return rows, labels
-    picked = np.sort(rng.choice(len(labels), MAX_ROWS, replace=False))
-    return _taken(rows, picked), labels[picked]
-
-
 def _predictions(
     predict: Predict, rows: pa.RecordBatch, shuffles: Mapping[str, list[np.ndarray]]
 ) -> tuple[np.ndarray, dict[str, list[np.ndarray]]]:
     """The predictions for the rows, and for each shuffle of each feature."""
     import numpy as np
+    import pyarrow as pa
 
     from mlproject.raw_inputs import paddable, raw_arrays
 
@@ -175,15 +164,16 @@ def _predictions(
     whole: list[np.ndarray] = []
     parts: dict[str, list[list[np.ndarray]]] = {n: [[] for _ in s] for n, s in shuffles.items()}
     start = 0
-    for piece in paddable(rows, names):
+    steps = range(0, rows.num_rows, ASKED_ROWS)
+    for piece in (p for at in steps for p in paddable(rows.slice(at, ASKED_ROWS), names)):
         part = slice(start, start + piece.num_rows)
         arrays = raw_arrays(piece, names)
         whole.append(_ask(predict, arrays))
         for name, orders in shuffles.items():
-            column = _columns(rows, (name,))
+            column = rows.column(rows.schema.get_field_index(name))
             for place, order in enumerate(orders):
-                moved = raw_arrays(_taken(column, order[part]), (name,))
-                parts[name][place].append(_ask(predict, arrays | moved))
+                moved = pa.RecordBatch.from_arrays([column.take(pa.array(order[part]))], [name])
+                parts[name][place].append(_ask(predict, arrays | raw_arrays(moved, (name,))))
         start = part.stop
     return np.concatenate(whole), {n: [np.concatenate(p) for p in ps] for n, ps in parts.items()}
 
@@ -194,21 +184,6 @@ def _ask(predict: Predict, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     outputs = predict(arrays)
     values: Any = outputs.get(OUTPUT, next(iter(outputs.values())))
     return values.reshape(len(values), -1)
-
-
-def _columns(rows: pa.RecordBatch, names: tuple[str, ...]) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    columns = [rows.column(rows.schema.get_field_index(name)) for name in names]
-    return pa.RecordBatch.from_arrays(columns, names=list(names))
-
-
-def _taken(rows: pa.RecordBatch, places: np.ndarray) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    indices = pa.array(places)
-    columns = [column.take(indices) for column in rows.columns]
-    return pa.RecordBatch.from_arrays(columns, names=list(rows.schema.names))
 
 
 def _importance(name: str, drops: Sequence[float]) -> Importance:

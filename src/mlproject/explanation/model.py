@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mlproject.errors import ServingError
 from mlproject.raw_inputs import fitted
 from mlproject.saved_model import OUTPUT, PREDICT_TRANSFORMED, TRANSFORM_FEATURES
-from mlproject.saved_model.definition import signature_names
+from mlproject.saved_model.definition import signature_definition, signature_names
+from mlproject.saved_model.input_names import argument_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +46,9 @@ class TransformedModel:
             ) from err
         self._transform = self._loaded.signatures[TRANSFORM_FEATURES]
         self._predict = self._loaded.signatures[PREDICT_TRANSFORMED]
-        self.raw_specs: dict[str, Any] = self._transform.structured_input_signature[1]
+        raw = signature_definition(saved_model_dir, TRANSFORM_FEATURES).inputs
+        specs = self._transform.structured_input_signature[1]
+        self.raw_specs: dict[str, Any] = {name: specs[argument_name(name)] for name in raw}
         self.specs: dict[str, Any] = self._predict.structured_input_signature[1]
 
     def transform(self, raw: Mapping[str, np.ndarray]) -> Rows:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import base64
 import json
 import tempfile
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from mlproject.explanation.attribution import Attribution
 from mlproject.figures.attribution import attribution_waterfall
+from mlproject.webpage import document
+from mlproject.webpage.text import safe
 
 MAX_VALUE_CHARS = 120
+STYLE = """
+img{max-width:100%;background:#fff;border-radius:8px}
+th,td{padding:3px 10px;border-bottom:1px solid var(--line);text-align:left;overflow-wrap:anywhere}
+td:last-child,th:last-child{text-align:right}
+"""
 
 
 def write_page(attribution: Attribution, title: str, file: Path) -> None:
@@ -28,24 +34,22 @@ def write_page(attribution: Attribution, title: str, file: Path) -> None:
         attribution_waterfall(attribution, picture, title)
         image = base64.b64encode(picture.read_bytes()).decode()
     rows = "".join(
-        f"<tr><td>{escape(share.feature)}</td><td>{escape(shown(share.value))}</td>"
-        f'<td class="n">{share.attribution:+.6g}</td></tr>'
+        f"<tr><td>{safe(share.feature)}</td><td>{safe(shown(share.value))}</td>"
+        f"<td>{share.attribution:+.6g}</td></tr>"
         for share in attribution.shares
     )
     what = "" if attribution.output is None else f" of class {attribution.output}"
-    file.write_text(
-        _PAGE.format(
-            title=escape(title),
-            image=image,
-            rows=rows,
-            prediction=f"{attribution.prediction:.6g}",
-            baseline=f"{attribution.baseline:.6g}",
-            gap=f"{attribution.gap:+.2g}",
-            what=what,
-            origin=escape(baseline_words(attribution)),
-        ),
-        encoding="utf-8",
+    body = (
+        f"<h1>{safe(title)}</h1>"
+        f"<p>Prediction{what} {attribution.prediction:.6g}; of the baseline "
+        f"{attribution.baseline:.6g}. The baseline is {safe(baseline_words(attribution))}. "
+        f"Attributions and baseline add up to the prediction but for {attribution.gap:+.2g}.</p>"
+        '<img alt="What each feature adds to the prediction" '
+        f'src="data:image/png;base64,{image}">'
+        "<table><thead><tr><th>feature</th><th>value</th><th>adds</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table>"
     )
+    file.write_text(document(title, body, STYLE, pictures=True), encoding="utf-8")
 
 
 def baseline_words(attribution: Attribution) -> str:
@@ -68,30 +72,3 @@ def shown(value: Any, limit: int = MAX_VALUE_CHARS) -> str:
     if isinstance(value, float):
         text = f"{value:.6g}"
     return text if len(text) <= limit else text[: limit - 1] + "\u2026"
-
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>{title}</title>
-<style>
-body {{ font: 14px/1.5 system-ui, sans-serif; color: #222; max-width: 920px; margin: 2em auto; }}
-img {{ max-width: 100%; }}
-table {{ border-collapse: collapse; width: 100%; }}
-th, td {{ text-align: left; padding: 3px 10px; border-bottom: 1px solid #e4e4e4; }}
-.n {{ text-align: right; font-variant-numeric: tabular-nums; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<p>Prediction{what} {prediction}; of the baseline {baseline}. The baseline is {origin}.
-Attributions and baseline add up to the prediction but for {gap}.</p>
-<img alt="What each feature adds to the prediction" src="data:image/png;base64,{image}">
-<table>
-<thead><tr><th>feature</th><th>value</th><th class="n">adds</th></tr></thead>
-<tbody>{rows}</tbody>
-</table>
-</body>
-</html>
-"""

@@ -13,7 +13,8 @@ Of the Evaluation:
     evaluation.py  all the pictures that fit a task
     slices.py      one metric over the slices, candidate beside champion
     differences.py how far apart these two are by slice, with intervals
-    chosen.py      the slices that such a picture has room for
+    slice_rows.py  the rows of such a picture
+    chosen.py      the slices that it has room for
     scores.py      ROC, precision-recall, scores by class
     calibration.py how far probabilities can be taken at their word
     thresholds.py  precision, recall and F1 by threshold

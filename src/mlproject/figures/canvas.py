@@ -168,12 +168,14 @@ def _font() -> Any:
     return font_manager.get_font(font_manager.findfont(font_manager.FontProperties()))
 
 
-def with_interval(value: float, low: float | None, high: float | None, decimals: int) -> str:
+def with_interval(
+    value: float, low: float | None, high: float | None, decimals: int, signed: bool = False
+) -> str:
     """A value and, where there is one, its confidence interval: `0.912 [0.901, 0.923]`."""
-    text = f"{value:,.{decimals}f}"
+    form = f"{'+' if signed else ''},.{decimals}f"
     if low is None or high is None:
-        return text
-    return f"{text} [{low:,.{decimals}f}, {high:,.{decimals}f}]"
+        return f"{value:{form}}"
+    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
 
 
 def percent(share: float) -> str:

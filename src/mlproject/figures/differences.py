@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING
 
 from mlproject.figures import canvas
 from mlproject.figures.chosen import Group, choose, chosen_note
-from mlproject.figures.slices import (
-    GROUP_GAP,
-    NOT_JUDGED,
-    PLOT_LEFT_IN,
-    PLOT_WIDTH_IN,
-    VALUE_IN,
-    WIDTH_IN,
-    beside,
+from mlproject.figures.slice_rows import (
     decimals,
     label_slices,
     places,
+    slice_plot,
+    write_value,
 )
 from mlproject.metrics import Difference
 
@@ -56,21 +51,17 @@ def difference_forest(
         if row.value is not None and abs(row.value) < canvas.DRAWABLE
     }
     groups = choose(examples, badness if higher_is_better is not None else {})
-    shown = sum(len(group.slices) for group in groups) + GROUP_GAP * (len(groups) - 1)
-    height = max(1.0, ROW_IN * shown)
     title = canvas.readable(metric, 50)
     line = "" if allowed is None else f" Shaded: a loss of more than {allowed:g}."
-    figure = canvas.new_figure(
-        WIDTH_IN,
-        canvas.HEADER_IN + 0.3 + height + 0.5,
+    colours = [("better", BETTER), ("worse", WORSE), ("not clear", UNCLEAR)]
+    figure, axes = slice_plot(
         f"{title}: candidate minus champion",
         "On the same rows, with confidence intervals (paired bootstrap)."
         f"{line}{chosen_note(groups, examples)}",
+        groups,
+        ROW_IN,
+        colours if higher_is_better is not None else (),
     )
-    if higher_is_better is not None:
-        colours = [("better", BETTER), ("worse", WORSE), ("not clear", UNCLEAR)]
-        canvas.key(figure, colours)
-    axes = canvas.place(figure, PLOT_LEFT_IN, canvas.HEADER_IN + 0.3, PLOT_WIDTH_IN, height)
     if cells:
         _draw(axes, groups, cells, higher_is_better, allowed)
         label_slices(axes, groups, examples)
@@ -113,7 +104,7 @@ def _point(
     axes: Axes, y: float, row: Difference, higher_is_better: bool | None, digits: int
 ) -> None:
     if row.value is None or not abs(row.value) < canvas.DRAWABLE:
-        beside(axes, VALUE_IN, y, NOT_JUDGED, color=canvas.MUTED, style="italic")
+        write_value(axes, y, "")
         return
     shade = UNCLEAR
     if row.low is not None and row.high is not None:
@@ -121,7 +112,4 @@ def _point(
             shade = BETTER if (row.low > 0) == higher_is_better else WORSE
         axes.hlines(y, row.low, row.high, color=shade, linewidth=1.6)
     axes.plot([row.value], [y], marker="o", markersize=4.5, color=shade)
-    text = f"{row.value:+,.{digits}f}"
-    if row.low is not None and row.high is not None:
-        text += f" [{row.low:+,.{digits}f}, {row.high:+,.{digits}f}]"
-    beside(axes, VALUE_IN, y, text, color=canvas.INK)
+    write_value(axes, y, canvas.with_interval(row.value, row.low, row.high, digits, signed=True))

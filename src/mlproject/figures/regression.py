@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from mlproject.figures.scores import CURVE_POINTS, LEGEND
 
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
@@ -36,24 +37,14 @@ def predicted_and_true(labels: ArrayLike, predictions: Mapping[str, ArrayLike], 
     """
     truth, flat = columns(labels, predictions)
     range_ = central_range(truth, *flat.values())
-    figure = _panels(
+    figure = _new_figure(
         "Predicted against true",
         "On the dotted line they are equal. The darker a cell, the more rows.",
-        flat,
+        len(flat),
     )
-    for place, (model, values) in enumerate(flat.items()):
-        cells, rows = no_cells(), 0
-        for true, predicted in finite(truth, values):
-            cells += count_cells(true, predicted, range_, range_)
-            rows += true.size
-        axes = canvas.place(figure, LEFT_IN + PITCH_IN * place, TOP_IN, *PANEL_IN)
-        canvas.label_axes(axes, "true value", "predicted value", canvas.readable(model, 30))
-        if not cells.any():
-            canvas.say(axes, "no examples")
-            continue
-        draw_cells(figure, axes, cells, range_, range_)
-        axes.plot(range_, range_, color=canvas.MUTED, linewidth=1.0, linestyle=":", zorder=3)
-        _outside(figure, place, rows - int(cells.sum()))
+    for model, axes in _panels(figure, flat, "true value", "predicted value"):
+        if _draw_rows(figure, axes, finite(truth, flat[model]), range_, range_):
+            axes.plot(range_, range_, color=canvas.MUTED, linewidth=1.0, linestyle=":", zorder=3)
     canvas.save(figure, path)
 
 
@@ -77,28 +68,19 @@ def residuals(labels: ArrayLike, predictions: Mapping[str, ArrayLike], path: Pat
         for model, values in flat.items()
     }
     x_range, y_range = central_range(*flat.values()), central_range(*gaps.values())
-    figure = _panels(
+    figure = _new_figure(
         "Residuals by predicted value",
         "Predicted minus true; above 0 the model says too much. Line: median; dashed: 5% and 95% "
         f"of {BANDS} groups of rows.{sample_note(truth.size)}",
-        flat,
+        len(flat),
     )
-    for place, (model, values) in enumerate(flat.items()):
-        cells, rows = no_cells(), 0
-        for true, predicted in finite(truth, values):
-            cells += count_cells(predicted, predicted - true, x_range, y_range)
-            rows += true.size
-        axes = canvas.place(figure, LEFT_IN + PITCH_IN * place, TOP_IN, *PANEL_IN)
-        canvas.label_axes(axes, "predicted value", "predicted - true", canvas.readable(model, 30))
-        if not cells.any():
-            canvas.say(axes, "no examples")
-            continue
-        draw_cells(figure, axes, cells, x_range, y_range)
-        axes.axhline(0.0, color=canvas.MUTED, linewidth=1.0, linestyle=":", zorder=3)
-        middles, bands = _bands(values[taken].astype(np.float64), gaps[model])
-        for line, style in zip(bands, ("--", "-", "--"), strict=True):
-            axes.plot(middles, line, color=canvas.colour(1), linewidth=1.4, linestyle=style)
-        _outside(figure, place, rows - int(cells.sum()))
+    for model, axes in _panels(figure, flat, "predicted value", "predicted - true"):
+        rows = ((predicted, predicted - true) for true, predicted in finite(truth, flat[model]))
+        if _draw_rows(figure, axes, rows, x_range, y_range):
+            axes.axhline(0.0, color=canvas.MUTED, linewidth=1.0, linestyle=":", zorder=3)
+            middles, bands = _bands(flat[model][taken].astype(np.float64), gaps[model])
+            for line, style in zip(bands, ("--", "-", "--"), strict=True):
+                axes.plot(middles, line, color=canvas.colour(1), linewidth=1.4, linestyle=style)
     canvas.save(figure, path)
 
 
@@ -152,19 +134,45 @@ def error_quantiles(labels: ArrayLike, predictions: Mapping[str, ArrayLike], pat
     canvas.save(figure, path)
 
 
-def _panels(title: str, subtitle: str, flat: Mapping[str, Any]) -> Figure:
-    count = max(1, len(flat))
-    figure = canvas.new_figure(max(6.4, 0.25 + PITCH_IN * count), 5.3, title, subtitle)
-    if not flat:
+def _new_figure(title: str, subtitle: str, models: int) -> Figure:
+    return canvas.new_figure(max(6.4, 0.25 + PITCH_IN * max(1, models)), 5.3, title, subtitle)
+
+
+def _panels(
+    figure: Figure, models: Iterable[str], x_name: str, y_name: str
+) -> Iterator[tuple[str, Axes]]:
+    """Axes for each model, side by side."""
+    place = -1
+    for place, model in enumerate(models):
+        axes = canvas.place(figure, LEFT_IN + PITCH_IN * place, TOP_IN, *PANEL_IN)
+        canvas.label_axes(axes, x_name, y_name, canvas.readable(model, 30))
+        yield model, axes
+    if place < 0:
         canvas.say(canvas.place(figure, LEFT_IN, TOP_IN, *PANEL_IN), "no models")
-    return figure
 
 
-def _outside(figure: Figure, place: int, rows: int) -> None:
-    if rows:
-        text = f"{rows:,} rows lie outside of the picture."
-        left = LEFT_IN + PITCH_IN * place
+def _draw_rows(
+    figure: Figure,
+    axes: Axes,
+    rows: Iterable[tuple[NDArray[np.float64], NDArray[np.float64]]],
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+) -> bool:
+    """Draws chunks of rows, x and y, as cells; says so and gives False where there are none."""
+    cells, count = no_cells(), 0
+    for x, y in rows:
+        cells += count_cells(x, y, x_range, y_range)
+        count += x.size
+    if not cells.any():
+        canvas.say(axes, "no examples")
+        return False
+    draw_cells(figure, axes, cells, x_range, y_range)
+    outside = count - int(cells.sum())
+    if outside:
+        text = f"{outside:,} rows lie outside of the picture."
+        left = axes.get_position().x0 * figure.get_size_inches()[0]
         canvas.write(figure, left, TOP_IN + PANEL_IN[1] + 0.5, text, color=canvas.MUTED)
+    return True
 
 
 def _bands(

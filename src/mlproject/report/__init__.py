@@ -19,15 +19,15 @@ from mlproject.report.about import About, DataAbout, FeatureAbout
 from mlproject.report.artifacts import report_from_artifacts
 from mlproject.report.content import EvaluationReport
 from mlproject.report.evaluation_report import write_evaluation_report
-from mlproject.report.model_card import model_card, model_card_html
+from mlproject.report.model_card import ModelCard, model_card
 
 __all__ = [
     "About",
     "DataAbout",
     "EvaluationReport",
     "FeatureAbout",
+    "ModelCard",
     "model_card",
-    "model_card_html",
     "report_from_artifacts",
     "write_evaluation_report",
 ]

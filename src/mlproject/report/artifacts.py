@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlproject.cases.values import CaseResult
-from mlproject.errors import DataError
+from mlproject.cases import read_results
 from mlproject.evaluation import DIFFERENCES_FILE, read_differences, read_metrics
 from mlproject.explanation.importance import read_importance
 from mlproject.record import FIGURES
 from mlproject.report.about import About
 from mlproject.report.captions import CAPTIONS, by_slice
 from mlproject.report.content import EvaluationReport
-
-CASES_FILE = "cases.json"
-_FIELDS = ("name", "kind", "outcome", "reason")
 
 
 def report_from_artifacts(
@@ -46,7 +41,7 @@ def report_from_artifacts(
         override=_override(blessing),
         rows=tuple(read_metrics(evaluate_dir)),
         differences=tuple(read_differences(evaluate_dir)) if compared else (),
-        cases=_read_cases(evaluate_dir / CASES_FILE),
+        cases=tuple(read_results(evaluate_dir)),
         infra=infra,
         importance=tuple(read_importance(evaluate_dir)),
         figures=_figures(evaluate_dir / FIGURES),
@@ -60,21 +55,6 @@ def _override(blessing: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return None
     without = blessing.get("without_override")
     return {**found, **({"verdict of the checks": without} if without else {})}
-
-
-def _read_cases(file: Path) -> tuple[CaseResult, ...]:
-    if not file.is_file():
-        return ()
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return tuple(CaseResult(**{name: case[name] for name in _FIELDS}) for case in found)
-    except (OSError, ValueError, KeyError, TypeError) as err:
-        raise DataError(
-            f"Reading '{file}' failed",
-            received=f"{type(err).__name__}: {err}",
-            expected=f"a list of {', '.join(_FIELDS)}, as the step evaluate writes it",
-            next_step="run it again: --from evaluate",
-        ) from err
 
 
 def _figures(folder: Path) -> tuple[Path, ...]:

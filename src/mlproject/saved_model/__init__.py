@@ -2,6 +2,7 @@
 
     export.py       writes one from a Keras model and a transform graph
     signatures.py   its signatures, traced
+    input_names.py  the names that their inputs can have
     definition.py   a signature's inputs and outputs, read without loading the model
     session.py      loads it as TensorFlow Serving does, and asks it
     origins.py      which raw features each transformed feature comes from
@@ -16,6 +17,7 @@ A SavedModel that `run_fn` wrote by itself has only the signatures that it was w
 """
 
 from mlproject.saved_model.export import export_saved_model
+from mlproject.saved_model.input_names import check_input_names
 from mlproject.saved_model.session import Predict, load_test, open_signature
 from mlproject.saved_model.signatures import (
     EVAL_EXAMPLES,
@@ -36,6 +38,7 @@ __all__ = [
     "SIGNATURE",
     "TRANSFORM_FEATURES",
     "Predict",
+    "check_input_names",
     "export_saved_model",
     "load_test",
     "open_signature",

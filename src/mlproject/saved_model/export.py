@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlproject.errors import UserModuleError
 from mlproject.raw_inputs import input_specs
+from mlproject.saved_model.input_names import check_input_names
 from mlproject.saved_model.origins import write_origins
 from mlproject.saved_model.signatures import trace_signatures
 from mlproject.schema import serving_features
@@ -38,11 +39,13 @@ def export_saved_model(
     Raises:
         UserModuleError: The model's inputs are not among what the graph gives at serving, or the
             model does not give one tensor of floats.
-        ConfigError: The schema wants a feature as a tensor that no signature takes.
+        ConfigError: The schema wants a feature as a tensor that no signature takes, or a feature
+            has a name that none takes.
     """
     import tensorflow as tf
 
     features = graph.needed_features(serving_features(schema), label)
+    check_input_names(features)
     if not model.built:
         raise UserModuleError(
             f"The model of {module_path.name} cannot be served",

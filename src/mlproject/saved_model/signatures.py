@@ -8,8 +8,8 @@
     predict_transformed   one tensor for each transformed feature that the model takes ->
                           `predictions`; differentiable where `tf.saved_model.load` loads it
 
-TensorFlow takes no other names of inputs than `[A-Za-z][A-Za-z0-9_]*`; where a transformed feature
-has another, there is no `predict_transformed`.
+TensorFlow does not take every name for an input (input_names.py): with a raw feature of such a name
+there is no model, with such a transformed feature there is no `predict_transformed`.
 
 `predictions` are `[batch, 1] float32`, or `[batch, classes] float32` of a model of several classes.
 The model is traced once: the other signatures call `predict_transformed`.
@@ -17,13 +17,13 @@ The model is traced once: the other signatures call `predict_transformed`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mlproject.errors import UserModuleError
 from mlproject.raw_inputs import to_raw
+from mlproject.saved_model.input_names import argument_name, refused_names
 from mlproject.transform import TransformGraph
 
 SIGNATURE = "serving_default"
@@ -137,7 +137,9 @@ def _taken(model: Any, transformed: Mapping[str, Any], module_path: Path) -> dic
 
 
 def _can_be_inputs(names: Iterable[str]) -> bool:
-    return all(re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) for name in names)
+    """Whether they can, and keep their names where `tf.saved_model.load` loads the model."""
+    names = list(names)
+    return not refused_names(names) and all(argument_name(name) == name for name in names)
 
 
 def _input_names(model: Any) -> list[str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 from mlproject.errors import ConfigError, closest
@@ -24,8 +25,7 @@ def take_features(schema: Schema, other: Schema, names: Iterable[str]) -> Schema
     Raises:
         ConfigError: Neither schema has a feature of that name; the closest is offered.
     """
-    result = type(schema)()
-    result.CopyFrom(schema)
+    result = deepcopy(schema)
     own = {feature.name: feature for feature in result.feature}
     theirs = {feature.name: feature for feature in other.feature}
     domains = {domain.name: domain for domain in result.string_domain}
@@ -60,8 +60,7 @@ def keep_review(inferred: Schema, reviewed: Schema) -> Schema:
         inferred: A schema from data alone.
         reviewed: The schema that it is to replace.
     """
-    result = type(reviewed)()
-    result.CopyFrom(reviewed)
+    result = deepcopy(reviewed)
     del result.feature[:], result.string_domain[:]
     result.feature.extend(inferred.feature)
     result.string_domain.extend(inferred.string_domain)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from mlproject.anomalies.drift import default_dataset, feature_name
@@ -45,7 +46,7 @@ def conform_schema(
     inferred = infer_schema(statistics)
     by_name = {feature.name: feature for feature in inferred.feature}
     rows = [_by_name(one) for one in statistics]
-    current = _copy(schema)
+    current = deepcopy(schema)
     for one, present in zip(statistics, rows, strict=True):
         updated = tfdv.update_schema(current, one)
         before = {feature.name: feature for feature in current.feature}
@@ -76,7 +77,7 @@ def tighten_schema(schema: Schema, statistics: Sequence[DatasetFeatureStatistics
         schema: A schema that the splits obey.
         statistics: Of the splits.
     """
-    result = _copy(schema)
+    result = deepcopy(schema)
     rows = [_by_name(one) for one in statistics]
     shared = {domain.name: domain for domain in result.string_domain}
     uses = [feature.domain for feature in result.feature]
@@ -222,9 +223,3 @@ def _is_deprecated(feature: Feature) -> bool:
     from tensorflow_metadata.proto.v0.schema_pb2 import DEPRECATED
 
     return bool(feature.lifecycle_stage == DEPRECATED)
-
-
-def _copy(schema: Schema) -> Schema:
-    result = type(schema)()
-    result.CopyFrom(schema)
-    return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,8 +106,7 @@ def set_environments(schema: Schema, training_only: Iterable[str]) -> Schema:
     Raises:
         ConfigError: A feature is not in the schema.
     """
-    result = type(schema)()
-    result.CopyFrom(schema)
+    result = deepcopy(schema)
     for name in (TRAINING, SERVING):
         if name not in result.default_environment:
             result.default_environment.append(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,7 @@ def edit_feature(
     Raises:
         ConfigError: The feature, a key or a value is wrong; the closest name is offered.
     """
-    result = type(schema)()
-    result.CopyFrom(schema)
+    result = deepcopy(schema)
     features = {feature.name: feature for feature in result.feature}
     if name not in features:
         raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -210,11 +211,10 @@ def _set(message: Any, field: str) -> Any:
 def _rest(message: Any, known: tuple[str, ...]) -> str:
     from google.protobuf import text_format
 
-    copy = type(message)()
-    copy.CopyFrom(message)
-    for field in set(known) & set(copy.DESCRIPTOR.fields_by_name):
-        copy.ClearField(field)
-    return str(text_format.MessageToString(copy, as_one_line=True)).strip()
+    rest = deepcopy(message)
+    for field in set(known) & set(rest.DESCRIPTOR.fields_by_name):
+        rest.ClearField(field)
+    return str(text_format.MessageToString(rest, as_one_line=True)).strip()
 
 
 def _range(low: float | None, high: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 from mlproject.anomalies.drift import MEASURES, SKEW
@@ -38,8 +39,7 @@ def set_thresholds(
             expected="a number from 0 to 1",
             next_step=f"correct --{comparison}",
         )
-    result = type(schema)()
-    result.CopyFrom(schema)
+    result = deepcopy(schema)
     served = set(serving_features(schema)) - {*training_only}
     for feature in result.feature:
         measure = _MEASURE_OF.get(type_name(feature))

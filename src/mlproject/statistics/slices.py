@@ -7,7 +7,7 @@ are not looped over in Python.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +22,6 @@ MAX_SLICES = 1_000
 
 ALL_EXAMPLES = "All Examples"  # as TFDV names what is not sliced
 _ROW = "row"
-
-Slicer = Callable[[pa.RecordBatch], Iterator[tuple[str, pa.RecordBatch]]]
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,6 @@ def _write_reports(
 ) -> None:
     from mlproject.report import (
         model_card,
-        model_card_html,
         report_from_artifacts,
         write_evaluation_report,
     )
@@ -82,6 +81,5 @@ def _write_reports(
     write_evaluation_report(report, figures / REPORT_FILE)
     section = ctx.project.config.model_card
     card = model_card(section, about, report.rows, value, report.differences)
-    (figures / CARD_FILE).write_text(card, encoding="utf-8")
-    page = model_card_html(section, about, report.rows, value, report.differences)
-    (figures / CARD_PAGE_FILE).write_text(page, encoding="utf-8")
+    (figures / CARD_FILE).write_text(card.markdown(), encoding="utf-8")
+    (figures / CARD_PAGE_FILE).write_text(card.html(), encoding="utf-8")

@@ -10,10 +10,10 @@ The artifact:
     figures/tensorboard/  TensorBoard's logs (`benison tensorboard`)
 """
 
+from mlproject.training.cluster import is_chief
 from mlproject.training.export import KERAS_FILE, MODEL_FOLDER
 from mlproject.training.fn_args import FnArgs
 from mlproject.training.request import TrainRequest
-from mlproject.training.strategy import is_chief
 from mlproject.training.trainer import (
     HISTORY_FILE,
     INPUTS_FILE,

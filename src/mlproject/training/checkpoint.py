@@ -28,6 +28,7 @@ class Place:
         steps_total: Steps done since the `fit` began.
         iterator_steps: Steps done since the data's iterator began.
         data_epochs: `DataAccessor.epochs_begun` when that iterator began.
+        replicas: Copies of the model that share each batch, and so decide what a step is.
         finished: The `fit` is done.
         history: Metric -> value of each epoch that is done.
         logs: Metrics of the running epoch so far.
@@ -38,6 +39,7 @@ class Place:
     steps_total: int = 0
     iterator_steps: int = 0
     data_epochs: list[int] = field(default_factory=list)
+    replicas: int = 1
     finished: bool = False
     history: dict[str, list[float]] = field(default_factory=dict)
     logs: dict[str, float] = field(default_factory=dict)

@@ -8,15 +8,14 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def deterministic(seed: int, operations: bool) -> Iterator[None]:
+def deterministic(seed: int) -> Iterator[None]:
     """Seeds Python, NumPy, TensorFlow and Keras, and has operations give one result in a block.
 
-    Layers are named from the start again (`dense`, `dense_1`), however many this process has made.
+    TensorFlow takes no operation whose result depends on timing, such as a sum over threads. Layers
+    are named from the start again (`dense`, `dense_1`), however many this process has made.
 
     Args:
         seed: The seed.
-        operations: Let TensorFlow take no operation whose result depends on timing, such as a sum
-            over threads.
     """
     import keras
     import tensorflow as tf
@@ -26,11 +25,11 @@ def deterministic(seed: int, operations: bool) -> Iterator[None]:
     keras.utils.set_random_seed(seed)
     random.seed(seed)
     before = config.is_op_determinism_enabled()
-    if operations and not before:
+    if not before:
         tf.config.experimental.enable_op_determinism()
     try:
         yield
     finally:
         # Other steps of this process may make random numbers in graphs that have no seed.
-        if operations and not before:
+        if not before:
             config.disable_op_determinism()

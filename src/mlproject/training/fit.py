@@ -15,7 +15,6 @@ import keras
 import tensorflow as tf
 
 from mlproject.errors import ConfigError, DataError, PlatformError
-from mlproject.training.checkpoint import checkpoint_file, read_checkpoint
 from mlproject.training.fn_args import FnArgs
 from mlproject.training.model_checks import (
     check_inputs,
@@ -24,6 +23,7 @@ from mlproject.training.model_checks import (
     check_output_precision,
 )
 from mlproject.training.request import TrainRequest
+from mlproject.training.resume import Resume
 from mlproject.training.warm_start import load_base_weights
 from mlproject.user_module import call_user_function, explain_user_error
 
@@ -67,8 +67,7 @@ def fit(
     request: TrainRequest,
     module: ModuleType,
     fn_args: FnArgs,
-    servable: set[str],
-    replicas: int,
+    servable: frozenset[str],
 ) -> None:
     """Fits a model on the transformed rows.
 
@@ -78,7 +77,6 @@ def fit(
         module: The module file.
         fn_args: The rows and the callbacks.
         servable: The outputs of `preprocessing_fn` that serving can make, too.
-        replicas: Copies of the model that share each batch.
 
     Raises:
         UserModuleError: The model's inputs are not among the features, or the fit failed.
@@ -87,12 +85,9 @@ def fit(
     """
     path = Path(str(module.__file__))
     accessor = fn_args.data_accessor
-    plan = _plan(request, fn_args, replicas)
-    first = 0
-    if request.state_dir is not None:
-        found = read_checkpoint(checkpoint_file(request.state_dir, 0))
-        if found is not None:
-            first = found.place.steps_total * model.steps_per_execution
+    plan = _plan(request, fn_args)
+    resume = next((c for c in fn_args.callbacks if isinstance(c, Resume)), None)
+    first = 0 if resume is None else resume.first_batch(model)
     train = accessor.tf_dataset(
         "train", plan.batch_size, shuffle=True, repeat=True, first_batch=first
     )
@@ -128,8 +123,8 @@ def warm_start(model: keras.Model, base_model: Path, module: ModuleType, fn_args
     return load_base_weights(model, base_model, module)
 
 
-def _plan(request: TrainRequest, fn_args: FnArgs, replicas: int) -> FitPlan:
-    accessor = fn_args.data_accessor
+def _plan(request: TrainRequest, fn_args: FnArgs) -> FitPlan:
+    accessor, replicas = fn_args.data_accessor, fn_args.data_accessor.replicas
     epochs = _whole("epochs", fn_args.hyperparameters.get("epochs", request.epochs))
     size = _whole("batch_size", fn_args.hyperparameters.get("batch_size", request.batch_size))
     rows, eval_rows = accessor.row_count("train"), accessor.row_count("eval")
@@ -155,11 +150,8 @@ def _plan(request: TrainRequest, fn_args: FnArgs, replicas: int) -> FitPlan:
 
 
 def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-        problem = True
-    else:
-        problem = value < 1
-    if problem:
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not whole or value < 1:
         raise ConfigError(
             "Reading the hyperparameters failed",
             received=f"{name}: {value!r}",

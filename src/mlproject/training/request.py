@@ -35,7 +35,6 @@ class TrainRequest:
         device: Such as `cpu` or `gpu:1`; empty for TensorFlow's choice.
         mixed_precision: Keras's dtype policy; empty for float32.
         custom_config: Anything else for the module file.
-        deterministic: Only operations that give the same result each time.
     """
 
     transformed_dir: Path
@@ -56,7 +55,6 @@ class TrainRequest:
     device: str = _SECTION.device
     mixed_precision: str = _SECTION.mixed_precision
     custom_config: Mapping[str, Any] = field(default_factory=dict)
-    deterministic: bool = True
 
     @classmethod
     def from_section(

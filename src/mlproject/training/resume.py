@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mlproject.errors import DataError
 from mlproject.training.checkpoint import (
     Checkpoint,
     Place,
@@ -39,8 +40,6 @@ class Resume(keras.callbacks.Callback):
         accessor: Gives the rows.
         history: The history to keep and to fill again.
         stopping: The callback whose state is kept, too; or None.
-        seeks: The dataset of `fit` begins at the checkpoint by itself; else what was seen is read
-            again and passed over.
         writes: False for a worker that is not the chief.
         on_note: Told where it goes on.
     """
@@ -53,14 +52,14 @@ class Resume(keras.callbacks.Callback):
         history: dict[str, list[float]],
         stopping: keras.callbacks.EarlyStopping | None,
         *,
-        seeks: bool,
         writes: bool = True,
         on_note: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__()
         self._state_dir, self._every, self._accessor = state_dir, every, accessor
         self._history, self._stopping = history, stopping
-        self._seeks, self._writes, self._on_note = seeks, writes, on_note
+        self._writes, self._on_note = writes, on_note
+        self._seeks = False
         self._fit = -1
         self._place = Place()
         self._found: Checkpoint | None = None
@@ -69,14 +68,30 @@ class Resume(keras.callbacks.Callback):
         self._metrics: list[np.ndarray] = []
         self._due = self._passed_over = False
 
+    def first_batch(self, model: keras.Model) -> int:
+        """Where the dataset of the one `fit` of a model is to begin.
+
+        Where this is not asked, what was seen is read again and passed over.
+
+        Args:
+            model: The compiled model.
+
+        Returns:
+            Batches that the checkpoint has behind it; 0 where training begins anew.
+        """
+        self.set_model(model)
+        self._seeks = True
+        self._found = self._find(0)
+        return (
+            0 if self._found is None else self._found.place.steps_total * model.steps_per_execution
+        )
+
     def on_train_begin(self, logs: Any = None) -> None:
         self._fit += 1
-        self._place, self._iterator = Place(), None
+        self._place, self._iterator = Place(replicas=self._accessor.replicas), None
         self._due = False
-        self._found = read_checkpoint(checkpoint_file(self._state_dir, self._fit))
-        if self._found is not None and not self._is_of_this_model(self._found):
-            self._say("the checkpoint is of another model: training begins anew")
-            self._found = None
+        if not self._seeks:
+            self._found = self._find(self._fit)
         if self._found is not None:
             self._go_on(self._found)
         self._wrap_train_function()
@@ -102,6 +117,20 @@ class Resume(keras.callbacks.Callback):
         self.model._initial_epoch = None
         self._place = replace(self._place, finished=True)
         self._write()
+
+    def _find(self, fit: int) -> Checkpoint | None:
+        """The checkpoint of the n-th `fit`, where this training can go on from it."""
+        found = read_checkpoint(checkpoint_file(self._state_dir, fit))
+        if found is None:
+            return None
+        before, now = found.place.replicas, self._accessor.replicas
+        if before != now:
+            self._say(f"the checkpoint is of {before} replicas, not {now}: training begins anew")
+        elif self.model.built and not self._is_of_this_model(found):
+            self._say("the checkpoint is of another model: training begins anew")
+        else:
+            return found
+        return None
 
     def _go_on(self, found: Checkpoint) -> None:
         """Takes up a checkpoint before the first epoch begins."""
@@ -171,6 +200,13 @@ class Resume(keras.callbacks.Callback):
         if not was_built or place.steps:
             self._build(iterator)
         if not was_built:
+            if not self._is_of_this_model(found):
+                file = checkpoint_file(self._state_dir, self._fit)
+                raise DataError(
+                    "Going on with a training that was broken off failed",
+                    received=f"{file}, a checkpoint of another model",
+                    next_step="remove that file, and run again: training begins anew",
+                )
             self._assign(found)
         self._metrics = found.groups.get("metrics", [])  # there where `place.steps` are
         self._iterator = iterator
@@ -196,8 +232,6 @@ class Resume(keras.callbacks.Callback):
         return {"model": list(own.values()), "optimizer": list(model.optimizer.variables)}
 
     def _is_of_this_model(self, found: Checkpoint) -> bool:
-        if not self.model.built:
-            return True  # `_assign` will tell
         if not self.model.optimizer.built:
             self.model.optimizer.build(self.model.trainable_variables)
         return all(

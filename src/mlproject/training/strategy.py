@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlproject.errors import ConfigError
+from mlproject.training.cluster import is_chief, wait_for_chief
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,8 @@ def training_on(distribute: str, device: str, mixed_precision: str) -> Iterator[
         mixed_precision: Keras's dtype policy; empty for float32.
 
     Raises:
-        ConfigError: There is no such device, TF_CONFIG is wrong, or TensorFlow was used before the
-            workers could be joined.
+        ConfigError: There is no such device, TF_CONFIG is wrong, its chief does not begin, or
+            TensorFlow was used before the workers could be joined.
     """
     import keras
 
@@ -69,20 +68,6 @@ def training_on(distribute: str, device: str, mixed_precision: str) -> Iterator[
         keras.config.set_dtype_policy(before)
 
 
-def is_chief(distribute: str) -> bool:
-    """False for a worker that trains along and writes nothing.
-
-    Raises:
-        ConfigError: TF_CONFIG is missing or wrong.
-    """
-    if distribute != "multi_worker":
-        return True
-    config = _tf_config()
-    task = config["task"]
-    has_chief = bool(config["cluster"].get("chief"))
-    return task["type"] == "chief" or (not has_chief and int(task["index"]) == 0)
-
-
 def _strategy(distribute: str, device: str) -> Any:
     import tensorflow as tf
 
@@ -96,7 +81,8 @@ def _strategy(distribute: str, device: str) -> Any:
         )
     if distribute == "mirrored":
         return tf.distribute.MirroredStrategy()
-    _tf_config()
+    if not is_chief(distribute):
+        wait_for_chief()
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as err:
@@ -107,29 +93,6 @@ def _strategy(distribute: str, device: str) -> Any:
             next_step="run the steps before it first, then training by itself: "
             "`benison step train PROJECT`",
         ) from err
-
-
-def _tf_config() -> dict[str, Any]:
-    text = os.environ.get("TF_CONFIG", "")
-    try:
-        config: dict[str, Any] = json.loads(text or "{}")
-        workers = [*config["cluster"].get("chief", ()), *config["cluster"]["worker"]]
-        members = config["cluster"][config["task"]["type"]]
-        members[int(config["task"]["index"])]
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as err:
-        raise ConfigError(
-            "Reading TF_CONFIG for training.distribute multi_worker failed",
-            received=text[:300] or "no TF_CONFIG in the environment",
-            expected='{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", '
-            '"index": 0}}',
-        ) from err
-    if not all(isinstance(address, str) for address in workers):
-        raise ConfigError(
-            "Reading TF_CONFIG for training.distribute multi_worker failed",
-            received=text[:300],
-            expected="addresses as host:port",
-        )
-    return config
 
 
 def _device_name(device: str) -> str:

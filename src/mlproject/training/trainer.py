@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from mlproject.record import FIGURES
 from mlproject.saved_model import load_test
 from mlproject.schema import read_schema, serving_features
+from mlproject.training.cluster import is_chief
 from mlproject.training.export import KERAS_FILE, MODEL_FOLDER, export_model, outside_strategy
 from mlproject.training.fn_args import FnArgs
 from mlproject.training.model_checks import check_is_model, features_must_match_inputs
 from mlproject.training.request import TrainRequest
-from mlproject.training.strategy import Devices, is_chief, training_on
+from mlproject.training.strategy import Devices, training_on
 from mlproject.training_data import DataAccessor
 from mlproject.transform import GRAPH_FOLDER, TransformGraph
 from mlproject.user_module import call_user_function, translate_full_disk
@@ -127,7 +129,7 @@ def fit_model(
     module_path = Path(str(module.__file__))
     (out_dir / "model_run").mkdir(parents=True)
     with (
-        deterministic(request.seed, request.deterministic),
+        deterministic(request.seed),
         training_on(request.distribute, request.device, request.mixed_precision) as devices,
     ):
         accessor = DataAccessor(
@@ -135,12 +137,11 @@ def fit_model(
         )
         accessor.check_label()
         progress = Progress(listeners)
-        own = hasattr(module, "run_fn")
         every = _callbacks(
-            request, module_path, accessor, progress, callbacks, tensorboard_dir, listeners, not own
+            request, module_path, accessor, progress, callbacks, tensorboard_dir, listeners
         )
         fn_args = _fn_args(request, accessor, out_dir, every)
-        if own:
+        if hasattr(module, "run_fn"):
             with devices.scope(), features_must_match_inputs():
                 model = call_user_function(module.run_fn, module_path, fn_args)
             if model is not None:
@@ -160,17 +161,23 @@ def _build_and_fit(
 ) -> Any:
     from mlproject.training.fit import build, fit, warm_start
 
-    sources = TransformGraph(request.transformed_dir / GRAPH_FOLDER).sources()
-    there = set(serving_features(read_schema(request.schema_file)))
-    servable = {name for name, raw in sources.items() if there.issuperset(raw)} - {request.label}
+    servable = _servable(request.transformed_dir, request.schema_file) - {request.label}
     with devices.scope():
         model = build(module, fn_args)
         if request.base_model is not None:
             said = warm_start(model, request.base_model, module, fn_args)
             if listeners.on_note is not None:
                 listeners.on_note(said)
-        fit(model, request, module, fn_args, servable, devices.replicas)
+        fit(model, request, module, fn_args, servable)
     return model
+
+
+@functools.lru_cache(maxsize=1)  # the trials of a tuning ask again and again
+def _servable(transformed_dir: Path, schema_file: Path) -> frozenset[str]:
+    """The outputs of `preprocessing_fn` that serving can make, too."""
+    sources = TransformGraph(transformed_dir / GRAPH_FOLDER).sources()
+    there = set(serving_features(read_schema(schema_file)))
+    return frozenset(name for name, raw in sources.items() if there.issuperset(raw))
 
 
 def _callbacks(
@@ -181,7 +188,6 @@ def _callbacks(
     more: Sequence[Any],
     tensorboard_dir: Path | None,
     listeners: Listeners,
-    seeks: bool,
 ) -> list[Any]:
     """The callbacks of a `fit`; the order counts: checkpoints keep what those before them left."""
     import keras
@@ -205,7 +211,6 @@ def _callbacks(
                 accessor,
                 progress.history,
                 stopping,
-                seeks=seeks,
                 writes=is_chief(request.distribute),
                 on_note=listeners.on_note,
             )

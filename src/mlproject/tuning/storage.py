@@ -39,9 +39,8 @@ def storage_url(settings: Settings) -> str:
         `BENISON_TUNING_STORAGE`; or MLflow's database where that is PostgreSQL; or a SQLite file
         in the platform's home.
     """
-    own = str(getattr(settings, "tuning_storage", ""))
-    if own:
-        return own
+    if settings.tuning_storage:
+        return settings.tuning_storage
     if settings.tracking_uri.startswith("postgresql"):
         return settings.tracking_uri
     return f"sqlite:///{settings.home / FILE}"

@@ -6,7 +6,6 @@ local.py      that process, seen from outside
 docker.py     a TensorFlow Serving container
 rest.py       requests over REST
 grpc_asker.py requests over gRPC
-golden.py     golden rows as requests
 compare.py    answers against those of a Session in this process
 page.py       the trial as a text
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlproject.sections import InfraSection
+from serving.trial.values import budgets_of
 
 if TYPE_CHECKING:
     from serving.infra_validation import InfraBlessing
@@ -12,12 +13,7 @@ if TYPE_CHECKING:
 
 def infra_page(blessing: InfraBlessing, section: InfraSection) -> str:
     """The verdict, the measurements with their budgets, and the log of a server that failed."""
-    budgets = {
-        "start_s": section.max_start_s,
-        "memory_mb": section.max_memory_mb,
-        "rest_p95_ms": section.max_latency_ms,
-        "grpc_p95_ms": section.max_latency_ms,
-    }
+    budgets = budgets_of(section)
     lines = [f"# {blessing.verdict}", "", *(f"- {reason}" for reason in blessing.reasons)]
     if blessing.measurements:
         lines += ["", "| measured | value | allowed |", "| --- | --- | --- |"]

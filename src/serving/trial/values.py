@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 if TYPE_CHECKING:
     import numpy as np
 
+    from mlproject.sections import InfraSection
+
 Arrays = Mapping[str, "np.ndarray"]
 InfraVerdict = Literal["INFRA_BLESSED", "INFRA_NOT_BLESSED", "NOT_VALIDATED"]
 
@@ -80,6 +82,16 @@ class Asker(Protocol):
         Raises:
             TrialEnded: There is no answer, or it is a refusal.
         """
+
+
+def budgets_of(section: InfraSection) -> dict[str, float]:
+    """Measurement -> the most that is allowed."""
+    return {
+        "rest_p95_ms": section.max_latency_ms,
+        "grpc_p95_ms": section.max_latency_ms,
+        "memory_mb": section.max_memory_mb,
+        "start_s": section.max_start_s,
+    }
 
 
 def tail(text: str, lines: int = LOG_LINES) -> str:

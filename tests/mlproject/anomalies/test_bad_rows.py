@@ -114,12 +114,12 @@ def test_features_that_are_not_served_are_not_looked_at_in_serving(
 def test_rows_keep_their_place_and_span_over_files_row_groups_and_batches(
     tmp_path: Path, schema: Any
 ) -> None:
-    """Three spans of 25,000 rows in row groups of 7,000; every 997th hour is wrong."""
+    """Three spans of 60,000 rows, two batches, in row groups of 7,000, some without a bad row."""
     folder = tmp_path / "Split-train"
     folder.mkdir()
-    size, rows = 25_000, 75_000
+    size, rows = 60_000, 180_000
     hours = np.zeros(rows, np.int64)
-    bad = np.arange(500, rows, 997)
+    bad = np.arange(8_500, rows, 9_973)
     hours[bad] = 24
     for number, span in enumerate((9, 10, 12)):
         part = slice(number * size, (number + 1) * size)

@@ -68,6 +68,19 @@ def test_js_of_numbers_grows_with_the_shift_and_is_nothing_without_one() -> None
     assert measured[0] < measured[1] < measured[2] <= 1
 
 
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("turned", [False, True], ids=["newest", "control"])
+def test_values_that_are_not_finite_are_no_drift(odd: float, turned: bool) -> None:
+    """A third of them would be 0.28 bits; the tenth of the rest beside infinities is lost."""
+    values = np.random.default_rng(5).normal(10, 1, 2_000)
+    pair = [statistics(x=np.append(values, [odd] * 1_000)), statistics(x=values)]
+    newest, control = reversed(pair) if turned else pair
+    asked = schema("FLOAT", DRIFT, **{JS: 0.1})
+    found, (distance,), unjudged = compare(newest, asked, DRIFT, control, "before")
+    assert (found, unjudged) == ({}, [])
+    assert distance.value < 0.1
+
+
 @pytest.mark.parametrize("measure", [LINF, NAD])
 def test_numbers_without_counts_are_not_judged_instead_of_being_equal(measure: str) -> None:
     control, newest = statistics(x=[1, 2, 3]), statistics(x=[7, 8, 9])

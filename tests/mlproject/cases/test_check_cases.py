@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from mlproject.cases import CaseResult, Cases, check_cases, read_results, write_results
+from mlproject.cases.columns import check_cases_fit
 from mlproject.errors import ConfigError, DataError, ServingError
 
 MISSING_INT = -(2**63)
@@ -320,6 +321,43 @@ def test_a_case_that_does_not_fit_the_model_or_the_data_is_refused(
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "case"),
+    [
+        ("golden", {"row": {"pai": "Cash"}, "class": 1}),
+        ("golden", {"row": {"label": "p"}, "class": 1}),
+        ("golden", {"row": {"n": 1.5}, "class": 1}),
+        ("golden", {"row": {"many": ["a"]}, "class": 1}),
+        ("invariance", {"row": {"pai": 1}, "change": {"x": 1}}),
+        ("invariance", {"rows": 3, "change": {"xx": 1}}),
+        ("invariance", {"rows": 3, "change": {"label": "z"}}),
+        ("invariance", {"rows": 3, "change": {"pay": {"add": 1}}}),
+        ("invariance", {"rows": 3, "change": {"x": ["a"]}}),
+        ("invariance", {"rows": 3, "where": {"pai": 1}, "change": {"x": 1}}),
+        ("invariance", {"rows": 3, "where": {"n": "a"}, "change": {"x": 1}}),
+        ("directional", {"rows": 3, "change": {"x": 1, "xx": 1}, "must_not": "raise"}),
+    ],
+)
+def test_a_case_that_does_not_fit_the_data_is_refused_without_a_model_in_the_same_words(
+    kind: str, case: dict[str, Any]
+) -> None:
+    cases = Cases.model_validate({kind: [{"name": "it", **case}]})
+    with pytest.raises(ConfigError) as asked:
+        check_cases(cases, by_x, ROWS, "binary")
+    with pytest.raises(ConfigError) as early:
+        check_cases_fit(cases, ROWS.schema, ("label",))
+    assert early.value.received == asked.value.received
+    assert str(early.value).partition(" (")[0] == str(asked.value).partition(" (")[0]
+
+
+def test_cases_that_fit_the_data_pass_without_a_model() -> None:
+    changes = {"many": {"add": 1}, "raw": {"b64": "aGk="}, "pay": ["A", None], "x": {"add": 1}}
+    drawn = {"name": "b", "rows": 3, "where": {"label": "p", "pay": None}, "change": changes}
+    written = {"name": "a", "row": {"x": 1, "many": [2], "pay": None}, "class": 1}
+    cases = Cases.model_validate({"golden": [written], "invariance": [drawn]})
+    check_cases_fit(cases, ROWS.schema, ("label",))
+
+
 def test_an_eval_split_without_an_input_of_the_model_is_refused() -> None:
     cases = Cases.model_validate({"golden": [{"name": "a", "row": {"x": 1}, "class": 1}]})
     with pytest.raises(DataError, match="no column z in the eval split"):
@@ -349,5 +387,11 @@ def test_results_are_kept_with_the_evaluation(tmp_path: Path) -> None:
 )
 def test_results_that_were_tampered_with_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "cases.json").write_text(text)
-    with pytest.raises(DataError, match="Reading the results of the behavioural cases failed"):
+    with pytest.raises(DataError, match=r"cases\.json' failed.*--from evaluate"):
+        read_results(tmp_path)
+
+
+def test_results_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "cases.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=r"cases\.json"):
         read_results(tmp_path)

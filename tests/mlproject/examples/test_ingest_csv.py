@@ -13,13 +13,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.mlproject.examples.ingested import column, ingest_file, table
 
 from mlproject.examples.csv_source import CsvSource
 from mlproject.examples.files_source import find_files
 from mlproject.examples.formats import ReadOptions
-from mlproject.examples.ingest import Examples, ingest, request_digest
+from mlproject.examples.ingest import Examples, ingest
 from mlproject.examples.reader import count_rows, read_batches
 from mlproject.examples.request import IngestRequest
+from mlproject.examples.sources import find_source
 from mlproject.examples.splits import hash_rows
 
 HEADER = "id,price,name\n"
@@ -28,21 +30,7 @@ MANY = "".join(f"{i},{i}.5,name {i % 7}\n" for i in range(120_000))  # more than
 
 
 def run(tmp_path: Path, text: str | bytes, name: str = "data.csv", **request: object) -> Examples:
-    path = tmp_path / name
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    out = tmp_path / "out"
-    out.mkdir()
-    return ingest(IngestRequest(source=str(path), **request), out)  # type: ignore[arg-type]
-
-
-def table(tmp_path: Path) -> pa.Table:
-    batches = [b for d in sorted((tmp_path / "out").iterdir()) for b in read_batches(d)]
-    return pa.Table.from_batches(batches)
-
-
-def column(tmp_path: Path, name: str) -> dict[object, object]:
-    rows = table(tmp_path)
-    return dict(zip(rows["id"].to_pylist(), rows[name].to_pylist(), strict=True))
+    return ingest_file(tmp_path, name, text, **request)
 
 
 def test_splits_are_written_with_the_types_found(tmp_path: Path) -> None:
@@ -257,7 +245,7 @@ def test_swapped_split_sources_have_another_digest(tmp_path: Path) -> None:
     a, b = str(tmp_path / "a.csv"), str(tmp_path / "b.csv")
     one = IngestRequest(source=None, split_sources=(("train", a), ("eval", b)))
     two = IngestRequest(source=None, split_sources=(("train", b), ("eval", a)))
-    assert request_digest(one) != request_digest(two)
+    assert find_source(one).digest() != find_source(two).digest()
 
 
 @pytest.mark.parametrize("block_bytes", [128, 5_000, 4 << 20])

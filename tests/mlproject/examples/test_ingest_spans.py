@@ -7,9 +7,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from mlproject.errors import DataError
-from mlproject.examples.ingest import Examples, ingest, request_digest
+from mlproject.errors import ConfigError, DataError
+from mlproject.examples.ingest import Examples, ingest
 from mlproject.examples.request import IngestRequest
+from mlproject.examples.sources import find_source
 from mlproject.examples.spans import Span, Window
 from mlproject.examples.split_rules import ByTime, ByValue
 
@@ -60,9 +61,9 @@ def test_a_row_keeps_its_split_when_the_window_moves(tmp_path: Path) -> None:
 def test_the_newest_version_of_a_span_counts_and_changes_the_digest(tmp_path: Path) -> None:
     request = IngestRequest(source=str(tmp_path / "s{SPAN}" / "v{VERSION}"), window=Window(1))
     write_span(tmp_path, "s1/v9", range(50))
-    before = request_digest(request)
+    before = find_source(request).digest()
     write_span(tmp_path, "s1/v10", range(100, 150))
-    assert request_digest(request) != before
+    assert find_source(request).digest() != before
     (tmp_path / "out").mkdir()
     assert ingest(request, tmp_path / "out").spans == (Span(1, 10),)
     assert ids(tmp_path / "out", 1) == set(range(100, 150))
@@ -111,3 +112,24 @@ def test_rows_are_split_by_value_and_by_time(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "time" / "Split-eval")["id"].to_pylist() == list(
         range(200, 300)
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "received"),
+    [
+        ({"window": Window(newest="2026-03-01")}, "the span 2026-03-01"),
+        ({"window": Window(newest=0)}, "the span 0"),
+        ({"span_column": "day"}, "data.span_column: day"),
+    ],
+)
+@pytest.mark.parametrize("split", [False, True], ids=["one source", "split sources"])
+def test_a_span_of_data_without_spans_is_refused(
+    tmp_path: Path, asked: dict[str, object], received: str, split: bool
+) -> None:
+    write_span(tmp_path, "all", range(50))
+    source = str(tmp_path / "all")
+    given = {"split_sources": (("train", source), ("eval", source))} if split else {}
+    request = IngestRequest(source=None if split else source, **given, **asked)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="The data has no spans") as raised:
+        ingest(request, tmp_path)
+    assert raised.value.received == received

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from tests.mlproject.examples.ingested import column, ingest_file, refusal_of, table
 
 from mlproject.errors import ConfigError, DataError, PlatformError
 from mlproject.examples import jsonl_lines
 from mlproject.examples.ingest import Examples, ingest
-from mlproject.examples.reader import read_batches
 from mlproject.examples.request import IngestRequest
 
 FEW = "".join(f'{{"id": {i}, "price": {i}.5, "name": "name {i % 7}"}}\n' for i in range(60))
@@ -27,35 +27,18 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsonl_lines, "_BLOCK_BYTES", 1_000)
 
 
-def run(tmp_path: Path, text: str | bytes, name: str = "data.jsonl", **request: object) -> Examples:
-    path = tmp_path / name
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    out = tmp_path / "out"
-    out.mkdir()
-    return ingest(IngestRequest(source=str(path), **request), out)  # type: ignore[arg-type]
+def run(tmp_path: Path, text: str | bytes, **request: object) -> Examples:
+    return ingest_file(tmp_path, "data.jsonl", text, **request)
 
 
 def refused(
     tmp_path: Path,
     text: str | bytes,
     error: type[PlatformError] = DataError,
+    name: str = "data.jsonl",
     **request: object,
 ) -> str:
-    with pytest.raises(error) as raised:
-        run(tmp_path, text, **request)  # type: ignore[arg-type]
-    assert raised.value.expected
-    assert raised.value.next_step
-    return str(raised.value)
-
-
-def table(tmp_path: Path) -> pa.Table:
-    batches = [b for d in sorted((tmp_path / "out").iterdir()) for b in read_batches(d)]
-    return pa.Table.from_batches(batches)
-
-
-def column(tmp_path: Path, name: str) -> dict[object, object]:
-    rows = table(tmp_path)
-    return dict(zip(rows["id"].to_pylist(), rows[name].to_pylist(), strict=True))
+    return refusal_of(tmp_path, name, text, error, **request)
 
 
 def test_keys_become_columns_in_the_order_they_are_met(tmp_path: Path) -> None:

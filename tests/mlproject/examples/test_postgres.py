@@ -644,7 +644,6 @@ rows_of_all_kinds = st.lists(
 def test_the_same_rows_make_the_same_splits_from_postgres_and_sqlite(
     postgres: Any, tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[Any, ...]]
 ) -> None:
-    os.environ["DB"] = postgres.url
     folder = tmp_path_factory.mktemp("same")
     numbered = [(number, *row) for number, row in enumerate(rows)]
     with sqlite3.connect(folder / "rows.db") as file:
@@ -657,12 +656,13 @@ def test_the_same_rows_make_the_same_splits_from_postgres_and_sqlite(
         for row in numbered:
             cursor.execute("INSERT INTO r VALUES (%s, %s, %s, %s)", row)
     connection.close()
-    found = [
-        run(folder, asked, str(number), shares=(("all", 1.0),))
-        for number, asked in enumerate(
-            (query("r", key=("id",)), DatabaseQuery(file=str(folder / "rows.db"), table="r"))
-        )
-    ]
+    asked = (query("r", key=("id",)), DatabaseQuery(file=str(folder / "rows.db"), table="r"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DB", postgres.url)
+        found = [
+            run(folder, one, str(number), shares=(("all", 1.0),))
+            for number, one in enumerate(asked)
+        ]
     assert found[0].columns == found[1].columns
     assert found[0].split_digests == found[1].split_digests
     assert found[0].source_digest == found[1].source_digest

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from tests.mlproject.examples.tfrecord_writer import checksum, example, frame, tfrecord
+from tests.mlproject.examples.ingested import column, ingest_file, refusal_of, table
+from tests.mlproject.examples.tfrecord_writer import checksum, example, examples_of, frame, tfrecord
 
 from mlproject.errors import ConfigError, DataError, PlatformError
 from mlproject.examples import tfrecord_file
@@ -22,41 +23,19 @@ from mlproject.examples.request import IngestRequest
 FEW = [example(id=[i], price=[i + 0.5], name=[b"name %d" % (i % 7)]) for i in range(60)]
 
 
-def run(
-    tmp_path: Path,
-    records: Sequence[bytes] | bytes,
-    name: str = "data.tfrecord",
-    **request: object,
-) -> Examples:
-    content = records if isinstance(records, bytes) else tfrecord(records)
-    path = tmp_path / name
-    path.write_bytes(content)
-    out = tmp_path / "out"
-    out.mkdir()
-    return ingest(IngestRequest(source=str(path), **request), out)  # type: ignore[arg-type]
+def run(tmp_path: Path, records: Sequence[bytes], **request: object) -> Examples:
+    return ingest_file(tmp_path, "data.tfrecord", tfrecord(records), **request)
 
 
 def refused(
     tmp_path: Path,
     records: Sequence[bytes] | bytes,
     error: type[PlatformError] = DataError,
+    name: str = "data.tfrecord",
     **request: object,
 ) -> str:
-    with pytest.raises(error) as raised:
-        run(tmp_path, records, **request)  # type: ignore[arg-type]
-    assert raised.value.expected
-    assert raised.value.next_step
-    return str(raised.value)
-
-
-def table(tmp_path: Path) -> pa.Table:
-    batches = [b for d in sorted((tmp_path / "out").iterdir()) for b in read_batches(d)]
-    return pa.Table.from_batches(batches)
-
-
-def column(tmp_path: Path, name: str) -> dict[object, object]:
-    rows = table(tmp_path)
-    return dict(zip(rows["id"].to_pylist(), rows[name].to_pylist(), strict=True))
+    content = records if isinstance(records, bytes) else tfrecord(records)
+    return refusal_of(tmp_path, name, content, error, **request)
 
 
 def test_features_become_columns_sorted_by_name(tmp_path: Path) -> None:
@@ -228,12 +207,12 @@ def test_files_are_read_in_order_and_may_be_empty(tmp_path: Path) -> None:
 
 
 def test_many_records_are_read_in_order(tmp_path: Path) -> None:
-    records = [example(id=[i]) for i in range(120_000)]
-    examples = run(tmp_path, records)
+    ids = pa.array([[i] for i in range(120_000)], pa.list_(pa.int64()))
+    examples = run(tmp_path, examples_of(pa.RecordBatch.from_arrays([ids], ["id"])))
     assert sum(rows for _, rows in examples.splits) == 120_000
     for folder in (tmp_path / "out").iterdir():
-        ids = [i for batch in read_batches(folder) for i in batch["id"].to_pylist()]
-        assert ids == sorted(ids)
+        read = [i for batch in read_batches(folder) for i in batch["id"].to_pylist()]
+        assert read == sorted(read)
 
 
 @pytest.mark.parametrize("kept", [1, 8, 11, 12, 40, -1, -4, -5])

@@ -26,9 +26,13 @@ def example(**features: list[Any] | None) -> bytes:
     ]
     if not arrays:
         return b""
-    batch = pa.RecordBatch.from_arrays(arrays, names=list(features))
-    (record,) = RecordBatchToExamplesEncoder().encode(batch)
-    return bytes(record)
+    (record,) = examples_of(pa.RecordBatch.from_arrays(arrays, names=list(features)))
+    return record
+
+
+def examples_of(rows: pa.RecordBatch) -> list[bytes]:
+    """A serialized `tf.train.Example` for each row, of columns of lists."""
+    return [bytes(record) for record in RecordBatchToExamplesEncoder().encode(rows)]
 
 
 def frame(record: bytes) -> bytes:

@@ -273,6 +273,20 @@ def test_attributions_are_summed_to_raw_features(export: Export) -> None:
     assert {s.feature: s.value for s in found.raw} == {"a": 1.0, "a + b": {"a": 1.0, "b": 3.0}}
 
 
+def test_a_raw_feature_keeps_its_name_though_tensorflow_changes_it(export: Export) -> None:
+    model = export(
+        {"trip-miles": FLOAT},
+        lambda t: column(t["miles_xf"]),
+        lambda raw: {"miles_xf": 2 * raw["trip-miles"]},
+        {"miles_xf": ["trip-miles"]},
+    )
+    base, there = row(**{"trip-miles": 0.0}), row(**{"trip-miles": 3.0})
+    found = integrated_gradients(model, there, baseline_rows=[base])
+    (share,) = found.raw
+    assert (share.feature, share.value) == ("trip-miles", 3.0)
+    assert share.attribution == pytest.approx(6.0, abs=1e-3)
+
+
 def test_a_model_that_does_not_tell_its_origins_is_explained_by_transformed_features(
     export: Export,
 ) -> None:

@@ -14,7 +14,6 @@ from mlproject.errors import ConfigError, DataError
 from mlproject.examples.reader import read_batches
 from mlproject.explanation.importance import (
     IMPORTANCE_FILE,
-    MAX_ROWS,
     Importance,
     permutation_importance,
     read_importance,
@@ -155,18 +154,21 @@ def test_columns_too_large_for_one_piece_are_shuffled_over_all_rows(
     assert whole[0].drop == pytest.approx(0.5, abs=0.1)
 
 
-def test_of_many_rows_a_sample_is_drawn() -> None:
-    rows, labels = table(MAX_ROWS + 500)
+def test_every_row_is_asked_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, labels = table(2_500)
+    whole = permutation_importance(BINARY, rows, labels, "binary", "auc", seed=1)
+    monkeypatch.setattr("mlproject.explanation.importance.ASKED_ROWS", 1_000)
     seen = []
 
     def counted(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
         seen.append(len(arrays["much"]))
         return binary(arrays)
 
-    predict = asked(counted, "much", "little", "noise")
+    predict = asked(counted, "noise", "little", "much")
     found = permutation_importance(predict, rows, labels, "binary", "auc", seed=1)
-    assert set(seen) == {MAX_ROWS}
-    assert found[0].feature == "much"
+    assert sum(seen) == 2_500 * (1 + 3 * 3)
+    assert max(seen) == 1_000
+    assert found == whole
 
 
 @pytest.mark.parametrize("labels", [np.ones(20), np.zeros(20)])

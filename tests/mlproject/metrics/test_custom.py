@@ -37,6 +37,7 @@ def test_a_keras_metric_starts_anew_each_time(load_code: Load) -> None:
     for _ in range(2):
         assert custom.value("right", LABELS, SCORES) == pytest.approx(0.5)
         assert custom.value("off", LABELS, SCORES) == pytest.approx((0.1 + 0.1 + 0.6 + 0.6) / 4)
+        assert custom.value("off", LABELS, LABELS.astype(np.float32)) == pytest.approx(0.0)
 
 
 def test_a_keras_metric_of_classes_sees_every_row(

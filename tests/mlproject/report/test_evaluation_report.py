@@ -210,6 +210,15 @@ def test_nothing_of_the_data_becomes_markup(tmp_path: Path) -> None:
     assert data_of(reader)["slices"][0] == "overall"
     assert EVIL in data_of(reader)["slices"]
     assert data_of(reader)["values"][0]["difference"][5] is None  # infinity is no number in JSON
+    # A browser ends a script at `</script x` as well, and reads on differently after `<!--`.
+    assert not any("<" in text for text in reader.texts["script"] if text.startswith("{"))
+
+
+def test_every_reason_stands_in_the_report(report: EvaluationReport, tmp_path: Path) -> None:
+    reasons = tuple(f"reason number {number}." for number in range(30))
+    text = read(written(dataclasses.replace(report, reasons=reasons), tmp_path)).text
+    assert [reason for reason in reasons if reason not in text] == []
+    assert "18 more reasons" in text
 
 
 def test_control_and_direction_marks_are_gone(tmp_path: Path) -> None:

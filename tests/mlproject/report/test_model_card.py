@@ -8,7 +8,7 @@ import re
 import pytest
 
 from mlproject.metrics import Difference, MetricRow
-from mlproject.report import About, model_card, model_card_html
+from mlproject.report import About, model_card
 from mlproject.report.card_blocks import CardPart, Grid, Text, markdown
 from mlproject.sections import ModelCardSection
 
@@ -46,7 +46,7 @@ def test_the_card_has_all_parts_in_order(
     rows: tuple[MetricRow, ...],
     differences: tuple[Difference, ...],
 ) -> None:
-    text = model_card(card, about, rows, BLESSING, differences)
+    text = model_card(card, about, rows, BLESSING, differences).markdown()
     assert tuple(re.findall(r"^## (.*)$", text, re.M)) == PARTS
     assert text.startswith("# Model card: taxi\n")
     assert "Ranking offers.\n\nNot pay." in part(text, "Intended use")
@@ -73,7 +73,7 @@ def test_the_card_has_all_parts_in_order(
 
 def test_what_nobody_stated_is_said_to_be_not_stated() -> None:
     rows = [MetricRow("overall", "candidate", "auc", 9, 0.5)]
-    text = model_card(ModelCardSection(), About("m", task="binary"), rows, BLESSING)
+    text = model_card(ModelCardSection(), About("m", task="binary"), rows, BLESSING).markdown()
     for title, key in (
         ("Intended use", "intended_use"),
         ("Out of scope", "out_of_scope"),
@@ -89,14 +89,15 @@ def test_what_nobody_stated_is_said_to_be_not_stated() -> None:
 
 def test_an_override_stands_in_the_card(about: About, rows: tuple[MetricRow, ...]) -> None:
     override = {"who": "Ada", "reason": "a test fleet", "when": "2026-01-02"}
-    text = model_card(ModelCardSection(), about, rows, {**BLESSING, "override": override})
+    blessing = {**BLESSING, "override": override}
+    text = model_card(ModelCardSection(), about, rows, blessing).markdown()
     assert "- **who**: Ada" in part(text, "Verdict")
     assert "a test fleet" in part(text, "Verdict")
 
 
 def test_of_many_slices_the_largest_stand(about: About) -> None:
     rows = [MetricRow(f"hour={n}", "candidate", "auc", 900 - n, None) for n in range(500)]
-    text = model_card(ModelCardSection(), about, rows, BLESSING)
+    text = model_card(ModelCardSection(), about, rows, BLESSING).markdown()
     slices = part(text, "Metrics by slice")
     assert "The 50 largest of 500 slices." in slices
     assert slices.count("| hour=") == 50
@@ -115,7 +116,7 @@ def hostile(about: About) -> tuple[ModelCardSection, About, list[MetricRow], dic
 
 
 def test_markdown_reads_no_text_as_its_own(about: About) -> None:
-    text = model_card(*hostile(about))
+    text = model_card(*hostile(about)).markdown()
     assert "<script" not in text
     assert not re.search(r"(?<!\\)\]\(", text)  # no link, no picture
     assert not re.search(r"(?<!\\)`", text)
@@ -138,7 +139,7 @@ def test_a_table_has_a_cell_for_each_head() -> None:
 
 
 def test_the_html_card_is_inert_and_complete(about: About) -> None:
-    page = model_card_html(*hostile(about))
+    page = model_card(*hostile(about)).html()
     assert "<script" not in page
     assert "<img" not in page
     assert "script-src" not in page

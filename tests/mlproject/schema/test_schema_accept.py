@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mlproject.anomalies.drift import DRIFT, thresholds_of
+from mlproject.anomalies.drift import DRIFT, SKEW, thresholds_of
 from mlproject.errors import ConfigError
 from mlproject.schema import parse_schema
 from mlproject.schema.accept import keep_review, take_features
@@ -68,9 +68,13 @@ def test_an_unknown_feature_names_the_closest(before: Any, after: Any) -> None:
 
 def test_an_inferred_schema_keeps_what_no_data_can_say(before: Any, after: Any) -> None:
     del after.feature[1].not_in_environment[:]
+    before.feature[0].in_environment.append("TRAINING")
+    before.feature[2].skew_comparator.jensen_shannon_divergence.threshold = 0.2
     kept = keep_review(after, before)
     assert list(kept.default_environment) == ["TRAINING"]
+    assert list(kept.feature[0].in_environment) == ["TRAINING"]
     assert list(kept.feature[1].not_in_environment) == ["SERVING"]
     assert thresholds_of(kept, DRIFT) == {"hour": {"js": 0.1}}
+    assert thresholds_of(kept, SKEW) == {"hour": {"js": 0.2}}
     assert [d.name for d in kept.string_domain] == ["payment", "zone"]
     assert kept.feature[0].float_domain.max == 250

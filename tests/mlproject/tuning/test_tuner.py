@@ -78,10 +78,10 @@ def test_each_trial_is_a_run_under_the_steps_run(make_job: MakeJob) -> None:
 
 
 def test_a_study_goes_on_where_it_was_left_as_if_it_had_not(make_job: MakeJob) -> None:
-    whole = tune(make_job(trials=3, job={"study": "whole"}), QUIET)
+    whole = tune(make_job(trials=2, job={"study": "whole"}), QUIET)
     tune(make_job(trials=1), QUIET)
     said: list[str] = []
-    study = tune(make_job(trials=3), Listener(said.append, QUIET.live))
+    study = tune(make_job(trials=2), Listener(said.append, QUIET.live))
     assert said[0] == "going on with an earlier run of 1 trials"
     assert [t.params for t in study.trials] == [t.params for t in whole.trials]
     assert [t.value for t in study.trials] == [t.value for t in whole.trials]
@@ -113,14 +113,14 @@ def test_a_trial_that_lags_behind_is_pruned(make_job: MakeJob) -> None:
     more = (
         "\ndef tuner_fn(trial):\n"
         "    rate = trial.suggest_float('learning_rate', 1e-9, 1.0)\n"
-        "    return {'learning_rate': 0.1 if trial.number < 5 else 1e-9, 'epochs': 4}\n"
+        "    return {'learning_rate': 0.1 if trial.number < 5 else 1e-9, 'epochs': 3}\n"
     )
     job = parent_run(make_job(more=more, trials=6))
     said: list[str] = []
     study = tune(job, Listener(said.append, QUIET.live))
     states = [trial.state for trial in study.trials]
     assert states == [TrialState.COMPLETE] * 5 + [TrialState.PRUNED]
-    assert len(study.trials[5].intermediate_values) < 4
+    assert len(study.trials[5].intermediate_values) < 3
     assert runs_of(job)["5"].info.status == "KILLED"
     assert runs_of(job)["5"].data.tags["benison.trial_state"] == "pruned"
     assert "pruned after epoch" in said[-1]

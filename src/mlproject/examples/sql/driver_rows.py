@@ -38,7 +38,7 @@ _FETCH_BYTES = 4 << 20
 
 
 class DriverRows:
-    """See `sql_rows.RowReader`.
+    """See `rows.RowReader`.
 
     Args:
         database: The database.
@@ -65,7 +65,6 @@ class DriverRows:
         self._key = key
         self._failed = f"Reading {selection.label} failed"
         kinds = self._found_kinds()
-        check_names(list(kinds), selection.label)
         check_declared(declared, kinds)
         check_key(key, kinds)
         self._columns = [
@@ -81,7 +80,7 @@ class DriverRows:
         return tuple((column.name, column.column_type) for column in self._columns)
 
     def chunks(self, connection: sa.Connection, after: Key | None) -> Generator[Chunk, None, None]:
-        """See `sql_rows.RowReader.chunks`."""
+        """See `rows.RowReader.chunks`."""
         pending: list[Chunk] = []
         with closing(self._fetched(connection, after)) as fetched:
             for chunk in fetched:

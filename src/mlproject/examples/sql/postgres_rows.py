@@ -44,7 +44,7 @@ _ONE_ORDER = "SET LOCAL synchronize_seqscans = off; SET LOCAL max_parallel_worke
 
 
 class PostgresRows:
-    """See `sql_rows.RowReader`.
+    """See `rows.RowReader`.
 
     Args:
         database: The database.
@@ -77,7 +77,7 @@ class PostgresRows:
         self.key_types = tuple(self._types[name].name for name in key)
 
     def chunks(self, connection: sa.Connection, after: Key | None) -> Generator[Chunk, None, None]:
-        """See `sql_rows.RowReader.chunks`."""
+        """See `rows.RowReader.chunks`."""
         read = dict(self.columns)
         expressions = [
             f"{self._types[name].expression(f'q.{self._selection.name(name)}', kind)} AS "
