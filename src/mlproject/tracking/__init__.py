@@ -8,7 +8,7 @@ from mlproject.tracking.connection import (
     shown_uri,
     translate_mlflow_errors,
 )
-from mlproject.tracking.names import FINGERPRINT_TAG, ROOT_TAG, STEP_TAG, TAG, mlflow_tags
+from mlproject.tracking.names import FINGERPRINT_TAG, ROOT_TAG, STEP_TAG, TAG
 from mlproject.tracking.tracker import Tracker, user_name
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "connect",
     "first_line",
     "git_commit",
-    "mlflow_tags",
     "quiet_environment",
     "shown_uri",
     "translate_mlflow_errors",

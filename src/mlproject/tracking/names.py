@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Param
 
 
-# MLflow's limits; the tags of runs and of versions have the same.
-MAX_KEY_CHARS, MAX_PARAM_CHARS, MAX_TAG_CHARS = 250, 6_000, 5_000
+# MLflow's limits.
+MAX_KEY_CHARS, MAX_PARAM_CHARS = 250, 6_000
+MAX_RUN_TAG_CHARS, MAX_VERSION_TAG_CHARS = 5_000, 100_000
 TAG = "benison."
 STEP_TAG, FINGERPRINT_TAG = f"{TAG}step", f"{TAG}fingerprint"
 ROOT_TAG = f"{TAG}pipeline_root"
@@ -26,9 +27,9 @@ def mlflow_key(name: str) -> str:
     return re.sub(r"^\.+", "_", key.replace("/", "_")) if odd else key
 
 
-def mlflow_tags(values: Mapping[str, Any]) -> dict[str, str]:
-    """Tags as MLflow takes them: what is too long is cut."""
-    return {name: str(value)[:MAX_TAG_CHARS] for name, value in values.items()}
+def mlflow_tags(values: Mapping[str, Any], most: int = MAX_RUN_TAG_CHARS) -> dict[str, str]:
+    """Tags as MLflow takes them: what is longer than `most` characters is cut."""
+    return {name: str(value)[:most] for name, value in values.items()}
 
 
 def mlflow_params(values: Mapping[str, Any]) -> list[Param]:

@@ -1,102 +1,34 @@
-"""The MLflow model registry: versions, aliases, and what each version carries.
-
-    models:/<name>/<version>/artifacts/saved_model/   as TensorFlow Serving loads it
-    models:/<name>/<version>/artifacts/model.keras    to train on from it, where Keras can save it
-    models:/<name>/<version>/artifacts/evidence/      blessing.json, metrics.parquet, schema.pbtxt,
-                                                      sample.json, model_card.md, infra.json
-
-Aliases: `champion` is what is served, `previous` what was before it.
-"""
+"""Versions of registered models in MLflow: found, registered and fetched."""
 
 from __future__ import annotations
 
-import base64
 import json
-import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from importlib.metadata import version as installed
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from mlproject.errors import RegistryError, closest
+from mlproject.registry.logged_model import log_model, write_evidence
+from mlproject.registry.names import (
+    BLESSING_TAG,
+    CHAMPION_ALIAS,
+    EVIDENCE,
+    PREVIOUS_ALIAS,
+    SAMPLE_FILE,
+    SAMPLE_TAG,
+    TRAIN_RUN_TAG,
+)
+from mlproject.registry.values import Registration, VersionInfo, parse_reference
 from mlproject.settings import Settings
-from mlproject.tracking import TAG, connect, first_line, mlflow_tags, translate_mlflow_errors
+from mlproject.tracking import connect, first_line, translate_mlflow_errors
+from mlproject.tracking.names import MAX_VERSION_TAG_CHARS, mlflow_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-CHAMPION_ALIAS, PREVIOUS_ALIAS = "champion", "previous"
-TRAIN_TAG, TRAIN_RUN_TAG = f"{TAG}train_fingerprint", f"{TAG}train_run"
-BASELINE_TAG = f"{TAG}baseline_version"
-RECIPE_TAG, BASE_TAG = f"{TAG}recipe", f"{TAG}base_version"
-REGISTER_TAG, SAMPLE_TAG = f"{TAG}fingerprint", f"{TAG}sample"
-BLESSING_TAG = "blessing"
-OVERRIDE_TAG = f"{TAG}override"
 ANY_CHAMPION = -1
-SAVED_MODEL, EVIDENCE, KERAS_MODEL = "saved_model", "evidence", "model.keras"
-SAMPLE_FILE = "sample.json"
-
-
-@dataclass(frozen=True)
-class VersionInfo:
-    """A version of a registered model.
-
-    Attributes:
-        name: The registered model.
-        version: Its number.
-        tags: Its tags.
-        run_id: The MLflow run that made it.
-    """
-
-    name: str
-    version: int
-    tags: Mapping[str, str]
-    run_id: str | None
-
-
-@dataclass(frozen=True)
-class Column:
-    """An input column of the model's signature.
-
-    Attributes:
-        name: The raw feature.
-        type: One of `examples.columns.COLUMN_TYPES`.
-    """
-
-    name: str
-    type: str
-
-
-@dataclass(frozen=True)
-class Registration:
-    """What to register.
-
-    Attributes:
-        name: The registered model.
-        saved_model: The SavedModel's folder.
-        keras_model: The `.keras` file, or None.
-        evidence: Files to keep with the version.
-        columns: The signature's inputs; each may be missing.
-        output: Type of a prediction: `float`, or `float list` for one probability a class.
-        sample: A raw row, the version's input example.
-        run_id: The MLflow run that the model belongs to.
-        tags: Tags of the version; must hold the run that trained it (`benison.train_run`).
-        description: Shown in MLflow.
-    """
-
-    name: str
-    saved_model: Path
-    keras_model: Path | None
-    evidence: tuple[Path, ...]
-    columns: tuple[Column, ...]
-    output: Literal["float", "float list"]
-    sample: Mapping[str, Any]
-    run_id: str
-    tags: Mapping[str, str]
-    description: str
 
 
 class Registry:
@@ -185,13 +117,13 @@ class Registry:
                 run.info.experiment_id, name, run.info.run_id, params=run.data.params
             )
             try:
-                source = self._log_model(registration, logged.model_id)
+                source = log_model(registration, logged.model_id)
                 self._make_model(name)
                 made = self._client.create_model_version(
                     name,
                     source=source,
                     run_id=registration.run_id,
-                    tags=mlflow_tags(registration.tags),
+                    tags=mlflow_tags(registration.tags, MAX_VERSION_TAG_CHARS),
                     description=registration.description,
                     model_id=logged.model_id,  # a server checks that the source is this model's
                 )
@@ -206,10 +138,10 @@ class Registry:
         model_id = source.removeprefix("models:/")
         if model_id != source:
             with tempfile.TemporaryDirectory() as folder:
-                _write_evidence(registration, Path(folder))
+                write_evidence(registration, Path(folder))
                 where = f"artifacts/{EVIDENCE}"
                 self._client.log_model_artifacts(model_id, folder, artifact_path=where)
-        tags = mlflow_tags(registration.tags)
+        tags = mlflow_tags(registration.tags, MAX_VERSION_TAG_CHARS)
         for tag, value in tags.items():
             if known.tags.get(tag) != value:
                 self._client.set_model_version_tag(known.name, number, tag, value)
@@ -329,110 +261,8 @@ class Registry:
             if err.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def _log_model(self, registration: Registration, model_id: str) -> str:
-        """Fills a LoggedModel of the run; returns the model's URI."""
-        import pandas as pd
-        from mlflow.models import Model, ModelSignature
-        from mlflow.types import ColSpec, DataType, Schema
-        from mlflow.types.schema import AnyType, Array
-
-        # MLflow takes no missing value in a "long", and no whole numbers (int64) in a "double";
-        # what pandas makes of a column of integers is either. An Array takes no NaN for a missing
-        # list, and cuts the NULs at the end of bytes. The flavour checks these itself.
-        types = {"string": "string", "bytes": "binary"}
-        columns = {c.name: types.get(c.type, AnyType()) for c in registration.columns}
-        output = "float" if registration.output == "float" else Array(DataType.float)
-        signature = ModelSignature(
-            inputs=Schema([ColSpec(t, name, required=False) for name, t in columns.items()]),
-            outputs=Schema([ColSpec(output, "predictions")]),
-        )
-        example = _input_example(registration)
-        with tempfile.TemporaryDirectory() as folder:
-            evidence = Path(folder) / EVIDENCE
-            evidence.mkdir()
-            _write_evidence(registration, evidence)
-            parts = {SAVED_MODEL: registration.saved_model, EVIDENCE: evidence}
-            if registration.keras_model is not None:
-                parts[KERAS_MODEL] = registration.keras_model
-            logged = Model.log(
-                artifact_path=None,
-                flavor=_Untried,
-                validate_serving_input=False,
-                model_id=model_id,
-                python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-                # URIs: MLflow would take a `%20` in a plain path for a space.
-                artifacts={name: path.absolute().as_uri() for name, path in parts.items()},
-                signature=signature,
-                input_example=pd.DataFrame([example]) if example else None,
-                pip_requirements=[
-                    f"{package}=={installed(package)}"
-                    for package in ("mlflow", "tensorflow", "numpy", "pandas")
-                ],
-                run_id=registration.run_id,
-            )
-        return str(logged.model_uri)
-
     def _translate(self, doing: str) -> Any:
         return translate_mlflow_errors(doing, self._settings)
-
-
-def _write_evidence(registration: Registration, folder: Path) -> None:
-    for file in registration.evidence:
-        shutil.copy(file, folder / file.name)
-    text = json.dumps(dict(registration.sample), indent=1)
-    (folder / SAMPLE_FILE).write_text(text, encoding="utf-8")
-
-
-def _input_example(registration: Registration) -> dict[str, Any]:
-    """The sample as MLflow's flavour takes it; MLflow has no place for bytes in a list."""
-    types = {c.name: c.type for c in registration.columns}
-    example = {
-        n: v for n, v in registration.sample.items() if types.get(n) not in (None, "bytes list")
-    }
-    for name, value in example.items():
-        if types[name] == "bytes" and value is not None:
-            encoded = isinstance(value, Mapping)
-            example[name] = base64.b64decode(value["b64"]) if encoded else str(value).encode()
-    return example
-
-
-class _Untried:
-    """MLflow's pyfunc flavour, for a log that leaves out MLflow's own trial of the model.
-
-    The trial would import TensorFlow in a step that needs none; the step `serve` tries the model.
-    """
-
-    @staticmethod
-    def save_model(*, validate_serving_input: bool, **options: Any) -> None:
-        """Saves as pyfunc does, which does not know the option that its caller reads."""
-        del validate_serving_input
-        import mlflow.pyfunc
-
-        mlflow.pyfunc.save_model(**options)
-
-
-def parse_reference(reference: str) -> tuple[str, str | None, int | None]:
-    """Splits `MODEL`, `MODEL@alias` or `MODEL/version`.
-
-    Returns:
-        Name, alias or None, version or None.
-
-    Raises:
-        RegistryError: The reference is none of these.
-    """
-    name, at, alias = reference.partition("@")
-    if at and name and alias and "/" not in name:
-        return name, alias, None
-    name, slash, number = reference.partition("/")
-    if name and slash and number.isdigit() and "@" not in name:
-        return name, None, int(number)
-    if name and not slash and not at:
-        return name, None, None
-    raise RegistryError(
-        "Reading the model's name failed",
-        received=reference,
-        expected="MODEL, MODEL@alias or MODEL/version, such as taxi@champion or taxi/3",
-    )
 
 
 def _info(found: ModelVersion) -> VersionInfo:
