@@ -1,7 +1,7 @@
 """The console script `benison`: parses, calls one function, maps errors to exit codes.
 
 Exit codes: 0 blessed or done, 1 error, 2 usage or configuration, 3 not blessed, 4 data blocked, 5
-`schema diff` found differences.
+`diff` or `schema diff` found differences.
 Nothing heavy is imported before a command needs it.
 """
 
@@ -17,8 +17,10 @@ from collections.abc import Sequence
 
 from flows import (
     data_command,
+    diff_command,
     examples_command,
     explain_command,
+    promotion_command,
     schema_command,
     tensorboard_command,
     train_worker_command,
@@ -154,9 +156,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     data_command.add_parser(commands)
+    diff_command.add_parser(commands)
     examples_command.add_parser(commands)
     explain_command.add_parser(commands)
     schema_command.add_parser(commands)
+    promotion_command.add_parser(commands)
 
     ui = commands.add_parser("ui", help="run the MLflow and Prefect servers and their pages")
     ui.set_defaults(run="flows.ui_command:ui")

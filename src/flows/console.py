@@ -151,6 +151,7 @@ def show_summary(console: Console, outcome: Mapping[str, Any], hint: str) -> Non
     say = partial(console.print, markup=False, emoji=False)
     title, style = {
         "blessed": ("BLESSED", "green"),
+        "staged": ("BLESSED, and not in production yet", "green"),
         "not_blessed": ("NOT BLESSED: the champion stays", "yellow"),
         "blocked": ("DATA BLOCKED: nothing was trained", "red"),
     }[status]
@@ -170,7 +171,7 @@ def show_summary(console: Console, outcome: Mapping[str, Any], hint: str) -> Non
             "(--force runs all the same)."
         )
     if outcome["version"] is not None:
-        say(f"Model    {outcome['model']}/{outcome['version']} {_standing(outcome)}")
+        say(f"Model    {outcome['model']}/{outcome['version']} {_standing(outcome)}", soft_wrap=True)
     if outcome["mlflow_run_id"]:
         say(f"MLflow   {outcome['mlflow_run_url']}  {hint}", soft_wrap=True)
     if outcome["sample"]:
@@ -183,6 +184,8 @@ def show_summary(console: Console, outcome: Mapping[str, Any], hint: str) -> Non
 def _standing(outcome: Mapping[str, Any]) -> str:
     if outcome["champion"] == outcome["version"]:
         return "is the champion"
+    if outcome["waiting"]:
+        return f"waits in staging for {outcome['waiting']}"
     return f"was blessed; the champion is version {outcome['champion']}: the alias was moved since"
 
 

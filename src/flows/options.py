@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from itertools import zip_longest
 
+from mlproject.tracking import user_name
+
 DATA_HELP = "where the rows are, instead of what project.yaml says; SPLIT=PATH for each split"
 SPAN_HELP = "the newest span to take: its number, or a date as YYYY-MM-DD (default: the newest)"
 FLAGS = ("--force", "--override")  # that take a word for true or false, as `mlflow run` gives one
@@ -48,6 +50,21 @@ def add_flag(parser: argparse.ArgumentParser, name: str, meaning: str) -> None:
     )
 
 
+def add_reason(parser: argparse.ArgumentParser) -> None:
+    """Adds `--reason`, which the ledger keeps and nobody may leave out."""
+    parser.add_argument("--reason", required=True, type=_words, help="why; kept in the ledger")
+
+
+def add_who(parser: argparse.ArgumentParser) -> None:
+    """Adds `--who`."""
+    parser.add_argument(
+        "--who",
+        default=user_name(),
+        type=_words,
+        help="who decides (default: the user, %(default)s)",
+    )
+
+
 def data_of(args: argparse.Namespace) -> tuple[str, ...]:
     """What `--data` gave, if the command has it; `mlflow run` gives an empty word for none."""
     return tuple(given for given in getattr(args, "data", ()) if given)
@@ -59,6 +76,12 @@ def spell_out_flags(argv: Sequence[str]) -> list[str]:
         f"{word}=true" if word in FLAGS and after.lower() not in _BOOLEANS else word
         for word, after in zip_longest(argv, argv[1:], fillvalue="--")
     ]
+
+
+def _words(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected some words")
+    return text.strip()
 
 
 def _boolean(text: str) -> bool:

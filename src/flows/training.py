@@ -15,7 +15,12 @@ from flows.pipeline import Request, open_run, walk
 from flows.tasks import run_as_task
 
 DRAIN_TIMEOUT_S = 5.0
-STATE_NAMES = {"blessed": "Blessed", "not_blessed": "NotBlessed", "blocked": "DataBlocked"}
+STATE_NAMES = {
+    "blessed": "Blessed",
+    "staged": "Staged",
+    "not_blessed": "NotBlessed",
+    "blocked": "DataBlocked",
+}
 
 
 def project_name() -> str:

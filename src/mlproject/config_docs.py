@@ -21,6 +21,7 @@ from mlproject.sections import (
     InfraSection,
     ModelCardSection,
     ProjectConfig,
+    RegistrySection,
     SchemaSection,
     ServingSection,
     SpaceSection,
@@ -55,6 +56,7 @@ SECTIONS = (
     ("a change threshold", ChangeThreshold),
     ("`infra_validation`", InfraSection),
     ("`serving`", ServingSection),
+    ("`registry`", RegistrySection),
     ("`model_card`", ModelCardSection),
 )
 

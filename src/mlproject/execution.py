@@ -22,7 +22,8 @@ from mlproject.errors import DataError
 from mlproject.memory import release_memory
 from mlproject.plan import ONLY_IF_BLESSED, Plan
 from mlproject.progress import Event, emit
-from mlproject.registry import Registry
+from mlproject.promotion.stages import Stage
+from mlproject.registry import CONFIG_FILE, Registry
 from mlproject.settings import Settings
 from mlproject.tracking import FINGERPRINT_TAG, ROOT_TAG, STEP_TAG, TAG, Tracker, code_tags
 
@@ -326,7 +327,7 @@ def why_it_fell(artifact: Artifact, registry: Registry) -> str | None:
         name, number = read_value(artifact, "name"), read_value(artifact, "version")
         if registry.version(name, number) is None:
             return f"version {number} is gone from the registry"
-        if registry.champion(name) is None:
+        if artifact.value["stage"] == Stage.PRODUCTION and registry.champion(name) is None:
             return f"no version of {name} is champion"
     if artifact.step == "export" and not Path(artifact.value["path"]).is_dir():
         return "the exported model is gone"
@@ -360,5 +361,5 @@ def start_pipeline_run(tracker: Tracker, plan: Plan, settings: Settings, root: P
         tracker.set_tags(run_id, tags)
     else:
         run_id = tracker.start_run(f"{project.config.name} pipeline", tags)
-    tracker.log_text(run_id, project.config.model_dump_json(indent=1, by_alias=True), "config.json")
+    tracker.log_text(run_id, project.config_text(), CONFIG_FILE)
     return run_id

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from mlproject.artifacts import Artifact
 from mlproject.chain import STEPS
+from mlproject.promotion.stages import Stage
 
-Status = Literal["blessed", "not_blessed", "blocked"]
-EXIT_CODES: Mapping[str, int] = {"blessed": 0, "not_blessed": 3, "blocked": 4}
+Status = Literal["blessed", "staged", "not_blessed", "blocked"]
+EXIT_CODES: Mapping[str, int] = {"blessed": 0, "staged": 0, "not_blessed": 3, "blocked": 4}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Outcome:
     """The outcome of a pipeline run.
 
     Attributes:
-        status: `blessed`, `not_blessed` or `blocked`.
+        status: `blessed` (and in production), `staged` (blessed, and not yet there), `not_blessed`
+            or `blocked`.
         model: The registered model's name.
         version: The registered version, where blessed.
         champion: The champion at the end of the run: another version where a person moved the
@@ -51,6 +53,7 @@ class Outcome:
         metrics: The candidate's overall metrics; `champion_` in front for the champion's.
         slices: Metric rows by slice and model.
         task: `binary`, `multiclass` or `regression`.
+        waiting: What a staged version waits for, in words; empty for nothing.
         override: Who overruled the verdict, why and when; None where nobody did.
         sample: The row that the served model was asked, and its prediction.
         mlflow_run_id: The pipeline's MLflow run.
@@ -72,10 +75,11 @@ class Outcome:
     steps: tuple[StepOutcome, ...]
     task: str = "binary"
     override: Mapping[str, Any] | None = None
+    waiting: str = ""
 
     @property
     def exit_code(self) -> int:
-        """0 blessed, 3 not blessed, 4 data blocked."""
+        """0 blessed or staged, 3 not blessed, 4 data blocked."""
         return EXIT_CODES[self.status]
 
     def to_json(self) -> dict[str, Any]:
@@ -89,6 +93,8 @@ def ends_with(artifact: Artifact) -> Status | None:
         return "blocked"
     if artifact.step == "bless" and artifact.value["verdict"] != "BLESSED":
         return "not_blessed"
+    if artifact.step == "register" and artifact.value["stage"] != Stage.PRODUCTION:
+        return "staged"
     return "blessed" if artifact.step == STEPS[-1] else None
 
 
@@ -131,4 +137,5 @@ def make_outcome(
         steps=steps,
         task=evaluation.get("task", "binary"),
         override=values.get("bless", {}).get("override"),
+        waiting=values.get("register", {}).get("waiting", ""),
     )

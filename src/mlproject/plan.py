@@ -163,7 +163,8 @@ def make_plan(
     baseline = baseline_of(registry, config.name, chain.steps[-1])
     _add_judgement(chain, config, digests, baseline, override)
     sample = dict(config.serving.sample)
-    about = {"name": config.name, "description": config.description, "sample": sample}
+    about: dict[str, Any] = {"name": config.name, "description": config.description}
+    about |= {"sample": sample, "policy": config.registry.model_dump(mode="json")}
     chain.add("register", ("train", "bless"), {**about, "store": store_id})
     chain.add("export", ("register",), {"serving_root": str(serving_root)})
     chain.add("serve", ("export",), {"sample": sample})

@@ -17,7 +17,7 @@ from serving.rows import InputSpec, complete_row, fill_up, shorten
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["InputSpec", "complete_row", "input_specs", "predict_rest"]
+__all__ = ["InputSpec", "available_versions", "complete_row", "input_specs", "predict_rest"]
 
 ROWS_PER_REQUEST = 1_000
 CHARACTERS_PER_REQUEST = 16_000_000
@@ -139,6 +139,29 @@ def _predictions(answer: Mapping[str, Any], rows: int, base: str) -> list[Any]:
             expected=f"{rows} predictions",
         )
     return predictions
+
+
+def available_versions(base_url: str, model: str, timeout_s: float = 2.0) -> tuple[int, ...]:
+    """The versions of a model that a server answers with now; none where it does not know it.
+
+    Raises:
+        ServingError: No server answers there.
+    """
+    import httpx
+
+    base = base_url.rstrip("/")
+    url = f"{base}/v1/models/{quote(model, safe='')}"
+    try:
+        with httpx.Client(timeout=timeout_s, trust_env=not _is_loopback(base)) as http:
+            answer = http.get(url)
+        statuses = answer.json()["model_version_status"] if answer.is_success else []
+        return tuple(int(s["version"]) for s in statuses if s["state"] == "AVAILABLE")
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as err:
+        raise ServingError(
+            "Asking the model server for its versions failed",
+            received=f"{url}: {type(err).__name__}",
+            expected="a server with TensorFlow Serving's REST API",
+        ) from err
 
 
 def _is_loopback(url: str) -> bool:

@@ -64,6 +64,11 @@ class Entry:
     deadline: datetime | None = None
     number: int = 0
 
+    @property
+    def versions(self) -> frozenset[int]:
+        """The versions that it is about."""
+        return frozenset({self.version, *(move.version for move in self.moves)})
+
     def to_json(self) -> str:
         """The entry as MLflow keeps it, without its number; long words are cut, so that it fits."""
         for most in WORDS:

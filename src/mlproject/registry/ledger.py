@@ -11,6 +11,7 @@ number first has it, on SQLite, on PostgreSQL and through a server: an append is
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mlproject.errors import RegistryError
@@ -110,6 +111,13 @@ class Ledger:
                 if there != text:
                     raise _conflict(name, parse_entry(number, there)) from err
         return parse_entry(number, text)
+
+    def log_metrics(self, name: str, metrics: Mapping[str, float], number: int) -> None:
+        """Logs what an entry measured, with the entry's number as the step."""
+        run_id = self.open(name)
+        with translate_mlflow_errors(f"Logging to the ledger of '{name}'", self._settings):
+            for metric, value in metrics.items():
+                self._client.log_metric(run_id, metric, value, step=number)
 
     def _make_run(self, name: str) -> str:
         from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME

@@ -61,8 +61,9 @@ def log_model(registration: Registration, model_id: str) -> str:
 
 def write_evidence(registration: Registration, folder: Path) -> None:
     """Writes the files of evidence of a version, its sample row among them."""
-    for file in registration.evidence:
-        shutil.copy(file, folder / file.name)
+    for name, file in registration.evidence.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, folder / name)
     text = json.dumps(dict(registration.sample), indent=1)
     (folder / SAMPLE_FILE).write_text(text, encoding="utf-8")
 

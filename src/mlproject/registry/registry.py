@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlproject.errors import RegistryError, closest
+from mlproject.registry.integrity import DIGEST_TAGS, RESTORE, check_model, model_digest
 from mlproject.registry.logged_model import log_model, write_evidence
 from mlproject.registry.names import (
     BLESSING_TAG,
     CHAMPION_ALIAS,
     EVIDENCE,
+    KERAS_DIGEST_TAG,
+    MODEL_DIGEST_TAG,
     PREVIOUS_ALIAS,
     SAMPLE_FILE,
     SAMPLE_TAG,
@@ -41,6 +46,11 @@ class Registry:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._client: MlflowClient = connect(settings)
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's client, for the ledger and for what shows it."""
+        return self._client
 
     def champion(self, name: str) -> VersionInfo | None:
         """The version with the alias `champion`, or None."""
@@ -105,10 +115,18 @@ class Registry:
             registration: What to register. Where a version of the same training exists, it gets
                 the new blessing, sample and description: a killed run that is started again, or
                 a change of thresholds alone, makes no second version of the same weights.
+
+        Returns:
+            The version, with the digests of its files among its tags.
+
+        Raises:
+            RegistryError: The model's files cannot be read, or are not those that a version of
+                the same training was registered with.
         """
         name = registration.name
         made_by = registration.tags[TRAIN_RUN_TAG]
         with self._translate(f"Registering a version of '{name}'"):
+            registration = _with_digests(registration)
             for known in self.versions(name):
                 if made_by and known.tags.get(TRAIN_RUN_TAG) == made_by:
                     return self._judge_again(known, registration)
@@ -133,6 +151,7 @@ class Registry:
             return _info(made)
 
     def _judge_again(self, known: VersionInfo, registration: Registration) -> VersionInfo:
+        self._same_files_or_refuse(known, registration.tags)
         number = str(known.version)
         source = self._client.get_model_version(known.name, number).source or ""
         model_id = source.removeprefix("models:/")
@@ -147,6 +166,22 @@ class Registry:
                 self._client.set_model_version_tag(known.name, number, tag, value)
         self._client.update_model_version(known.name, number, registration.description)
         return replace(known, tags={**known.tags, **tags})
+
+    def _same_files_or_refuse(self, known: VersionInfo, digests: Mapping[str, str]) -> None:
+        """Checks that a version holds the files that were judged again."""
+        if not known.tags.get(MODEL_DIGEST_TAG):  # registered before there were digests
+            given = replace(known, tags=digests)
+            with tempfile.TemporaryDirectory() as folder:
+                for what, tag in DIGEST_TAGS.items():
+                    if digests[tag]:
+                        self.download(given, what, Path(folder))
+        elif any(known.tags.get(tag) != digests[tag] for tag in DIGEST_TAGS.values()):
+            raise RegistryError(
+                f"Judging version {known.version} of '{known.name}' again failed",
+                received="files of its training that have changed since it was registered",
+                expected="the files that were registered",
+                next_step="train anew: `benison train PROJECT --from train`",
+            )
 
     def promote(
         self, version: VersionInfo, *, compared_with: int | None = ANY_CHAMPION
@@ -204,7 +239,9 @@ class Registry:
             The copy's path.
 
         Raises:
-            RegistryError: The version's artifacts are gone.
+            RegistryError: The version's artifacts are gone, or its model is not the one that was
+                registered. A model without a digest (something else registered it) is copied as
+                it is, and may not be deployed (`integrity.registered_digest`).
         """
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
@@ -224,13 +261,22 @@ class Registry:
                 f"Fetching version {version.version} of '{version.name}' failed",
                 received=f"{what}: {first_line(err, self._settings)[:200]}",
                 expected="the artifacts that were registered with it",
-                next_step="restore MLflow's artifact store, or serve another version",
+                next_step=RESTORE,
             ) from err
         if not copied.exists():
             raise RegistryError(
                 f"Fetching version {version.version} of '{version.name}' failed",
                 received=f"no {what} among its artifacts",
+                next_step=RESTORE,
             )
+        digest = version.tags.get(DIGEST_TAGS.get(what, ""))
+        if digest:
+            model = f"The {what} of version {version.version} of '{version.name}'"
+            try:
+                check_model(copied, digest, model)
+            except RegistryError:
+                _remove(copied)  # nobody shall take it all the same
+                raise
         return copied
 
     def sample(self, version: VersionInfo) -> dict[str, Any]:
@@ -263,6 +309,22 @@ class Registry:
 
     def _translate(self, doing: str) -> Any:
         return translate_mlflow_errors(doing, self._settings)
+
+
+def _remove(copied: Path) -> None:
+    if copied.is_dir():
+        shutil.rmtree(copied, ignore_errors=True)
+    else:
+        copied.unlink(missing_ok=True)
+
+
+def _with_digests(registration: Registration) -> Registration:
+    keras_model = registration.keras_model
+    digests = {
+        MODEL_DIGEST_TAG: model_digest(registration.saved_model),
+        KERAS_DIGEST_TAG: model_digest(keras_model) if keras_model else "",
+    }
+    return replace(registration, tags={**registration.tags, **digests})
 
 
 def _info(found: ModelVersion) -> VersionInfo:

@@ -48,7 +48,7 @@ class Registration:
         name: The registered model.
         saved_model: The SavedModel's folder.
         keras_model: The `.keras` file, or None.
-        evidence: Files to keep with the version.
+        evidence: Name below `evidence/` (`code/taxi.py`) -> a file to keep with the version.
         columns: The signature's inputs; each may be missing.
         output: Type of a prediction: `float`, or `float list` for one probability a class.
         sample: A raw row, the version's input example.
@@ -60,7 +60,7 @@ class Registration:
     name: str
     saved_model: Path
     keras_model: Path | None
-    evidence: tuple[Path, ...]
+    evidence: Mapping[str, Path]
     columns: tuple[Column, ...]
     output: Literal["float", "float list"]
     sample: Mapping[str, Any]

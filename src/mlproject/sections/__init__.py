@@ -14,6 +14,7 @@ from mlproject.sections.data import (
 from mlproject.sections.evaluation import ChangeThreshold, EvaluationSection, ValueThreshold
 from mlproject.sections.model_card import ModelCardSection
 from mlproject.sections.project import ProjectConfig
+from mlproject.sections.registry import RegistrySection
 from mlproject.sections.section import Section
 from mlproject.sections.serving import InfraSection, ServingSection
 from mlproject.sections.training import (
@@ -34,6 +35,7 @@ __all__ = [
     "InfraSection",
     "ModelCardSection",
     "ProjectConfig",
+    "RegistrySection",
     "SchemaSection",
     "Section",
     "ServingSection",

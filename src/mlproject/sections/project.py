@@ -9,6 +9,7 @@ from mlproject.metrics import metric_names
 from mlproject.sections.data import DataSection, StatisticsSection
 from mlproject.sections.evaluation import EvaluationSection
 from mlproject.sections.model_card import ModelCardSection
+from mlproject.sections.registry import RegistrySection
 from mlproject.sections.section import Section
 from mlproject.sections.serving import InfraSection, ServingSection
 from mlproject.sections.training import TrainingSection, TuningSection
@@ -37,6 +38,7 @@ class ProjectConfig(Section):
     evaluation: EvaluationSection = Field(default_factory=lambda: EvaluationSection())
     infra_validation: InfraSection = Field(default_factory=lambda: InfraSection())
     serving: ServingSection = Field(default_factory=lambda: ServingSection())
+    registry: RegistrySection = Field(default_factory=lambda: RegistrySection())
     model_card: ModelCardSection = Field(default_factory=lambda: ModelCardSection())
 
     @model_validator(mode="after")

@@ -1,0 +1,89 @@
+"""What becomes of a version that a pipeline has registered: as far as the policy lets it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlproject.promotion.promoter import PLATFORM, Ask, Promoter
+from mlproject.promotion.stages import Stage
+from mlproject.registry import VersionInfo
+from mlproject.sections.registry import RegistrySection
+
+PASSED_OVER = (Stage.REJECTED, Stage.ROLLED_BACK)
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """Where a registered version stands.
+
+    Attributes:
+        stage: Its stage.
+        previous: The champion before it, where it is champion now; else None.
+        waiting: What it waits for, in words; empty for nothing.
+    """
+
+    stage: Stage
+    previous: int | None
+    waiting: str
+
+
+def promote_registered(
+    promoter: Promoter,
+    version: VersionInfo,
+    policy: RegistrySection,
+    evidence: Mapping[str, str],
+    why: str,
+    *,
+    compared_with: int | None,
+) -> Promoted:
+    """Takes a blessed version to staging, and on to production where nothing stands between.
+
+    A version that a person rejected or rolled back stays where it is: the same weights, judged
+    again, are no news.
+
+    Args:
+        promoter: The stages.
+        version: The version.
+        policy: The project's section `registry`.
+        evidence: Name -> what its blessing stands on.
+        why: The reason, for the ledger.
+        compared_with: The champion that its evaluation compared it with, None for none.
+
+    Raises:
+        RegistryError: A guard says no, or another change came first.
+    """
+    name = version.name
+    promoter.ledger.open(name)
+    promoter.projection.set_policy(name, policy)
+    promoter.settle(name)
+    standing = promoter.standing(name)
+    stage = standing.stage(version.version)
+    ask = Ask(Stage.STAGING, why, PLATFORM, evidence)
+    if stage in PASSED_OVER:
+        last = [e for e in promoter.history(name) if version.version in e.versions][-1]
+        told = f"it is {stage}: {last.why} ({last.who})"
+        return Promoted(stage, None, f"{told}; `benison promote {name}/{version.version} --to "
+                        "staging` takes it up again")  # fmt: skip
+    if stage in (Stage.NONE, Stage.ARCHIVED):
+        promoter.move(version, ask)
+    elif stage is not Stage.STAGING:
+        return Promoted(stage, _previous(promoter, version), "")
+    production = Ask(Stage.PRODUCTION, why, PLATFORM, evidence, compared_with=compared_with)
+    if policy.rollout == "required" and standing.champions:
+        return Promoted(Stage.STAGING, None, "a rollout: registry.rollout is required")
+    if policy.approval == "required":
+        request = promoter.request(version, production)
+        until = request.deadline.isoformat(timespec="seconds") if request.deadline else ""
+        return Promoted(
+            Stage.STAGING,
+            None,
+            f"a person's approval until {until}: benison approve {name}/{version.version}",
+        )
+    promoter.move(version, production)
+    return Promoted(Stage.PRODUCTION, _previous(promoter, version), "")
+
+
+def _previous(promoter: Promoter, version: VersionInfo) -> int | None:
+    standing = promoter.standing(version.name)
+    return standing.previous if standing.champion == version.version else None
