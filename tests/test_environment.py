@@ -240,11 +240,12 @@ def parameters_seen(
     return arguments, python_path
 
 
-def test_mlproject_has_the_pipeline_and_each_step(mlproject: Project) -> None:
+def test_mlproject_has_the_pipeline_each_step_and_the_stages(mlproject: Project) -> None:
     declared = yaml.safe_load(read("MLproject"))
     assert mlproject.name == "benison"
     assert Path(mlproject.env_config_path).name == "python_env.yaml"
-    assert set(declared["entry_points"]) == {"main", "check", *STEPS}
+    stages = {"promote", "rollback", "approve", "reject", "reconcile"}
+    assert set(declared["entry_points"]) == {"main", "check", *STEPS, *stages}
 
 
 def test_only_one_file_at_the_top_can_be_taken_for_mlproject() -> None:

@@ -16,11 +16,16 @@ import traceback
 from collections.abc import Sequence
 
 from flows import (
+    approval_command,
+    copy_command,
     data_command,
     diff_command,
     examples_command,
     explain_command,
+    lineage_command,
     promotion_command,
+    reconcile_command,
+    reproduce_command,
     schema_command,
     tensorboard_command,
     train_worker_command,
@@ -144,6 +149,11 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--once", action="store_true", help="answer the model's sample row over HTTP, then stop"
     )
+    serve.add_argument(
+        "--unblessed",
+        action="store_true",
+        help="for a trial: a version that is not blessed, by its number",
+    )
     add_verbose(serve)
 
     predict = commands.add_parser("predict", help="ask a served model")
@@ -159,13 +169,25 @@ def build_parser() -> argparse.ArgumentParser:
     diff_command.add_parser(commands)
     examples_command.add_parser(commands)
     explain_command.add_parser(commands)
+    lineage_command.add_parser(commands)
+    reproduce_command.add_parser(commands)
     schema_command.add_parser(commands)
     promotion_command.add_parser(commands)
+    approval_command.add_parser(commands)
+    reconcile_command.add_parser(commands)
+    copy_command.add_parser(commands)
 
     ui = commands.add_parser("ui", help="run the MLflow and Prefect servers and their pages")
     ui.set_defaults(run="flows.ui_command:ui")
     ui.add_argument("--mlflow-port", type=int, default=5000)
     ui.add_argument("--prefect-port", type=int, default=4200)
+    ui.add_argument(
+        "--reconcile-s",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="seconds between looks at the registry (default 30; 0: no reconciler)",
+    )
 
     schedule = commands.add_parser(
         "schedule", help="keep a project on a schedule in Prefect, and run what is due"

@@ -171,7 +171,9 @@ def show_summary(console: Console, outcome: Mapping[str, Any], hint: str) -> Non
             "(--force runs all the same)."
         )
     if outcome["version"] is not None:
-        say(f"Model    {outcome['model']}/{outcome['version']} {_standing(outcome)}", soft_wrap=True)
+        say(
+            f"Model    {outcome['model']}/{outcome['version']} {_standing(outcome)}", soft_wrap=True
+        )
     if outcome["mlflow_run_id"]:
         say(f"MLflow   {outcome['mlflow_run_url']}  {hint}", soft_wrap=True)
     if outcome["sample"]:
@@ -185,7 +187,7 @@ def _standing(outcome: Mapping[str, Any]) -> str:
     if outcome["champion"] == outcome["version"]:
         return "is the champion"
     if outcome["waiting"]:
-        return f"waits in staging for {outcome['waiting']}"
+        return str(outcome["waiting"])
     return f"was blessed; the champion is version {outcome['champion']}: the alias was moved since"
 
 
@@ -214,7 +216,7 @@ def _metrics_table(outcome: Mapping[str, Any], width: int) -> Table:
     for head in ("rows", *metrics):
         table.add_column(head, justify="right", no_wrap=True)
     for name, size, figures in zip(shown, sizes, cells, strict=True):
-        table.add_row(Text(_shorten(name, max(width - taken, NAME_WIDTH))), size, *figures)
+        table.add_row(Text(shorten_middle(name, max(width - taken, NAME_WIDTH))), size, *figures)
     notes = []
     if any("champion" in rows for rows in by_slice.values()):
         notes.append("in brackets: the champion, on the same rows")
@@ -233,8 +235,8 @@ def _cell(rows: Mapping[str, Mapping[str, Any]], metric: str, between: str) -> s
     return f"{value:.4f}" + (f"{between}({champion:.4f})" if champion is not None else "")
 
 
-def _shorten(name: str, width: int) -> str:
-    """A slice's name in so many columns; the middle goes, since both ends tell slices apart."""
+def shorten_middle(name: str, width: int) -> str:
+    """A name in so many columns; the middle goes, since both ends tell slices apart."""
     if len(name) <= width:
         return name
     tail = (width - 1) // 2

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from mlproject.tracking import user_name
+from mlproject.user import user_name
 
 DATA_HELP = "where the rows are, instead of what project.yaml says; SPLIT=PATH for each split"
 SPAN_HELP = "the newest span to take: its number, or a date as YYYY-MM-DD (default: the newest)"

@@ -17,9 +17,11 @@ from mlproject.examples.local_state import keep_in
 from mlproject.execution import PipelineRun, recorded_in, start_pipeline_run, why_it_fell
 from mlproject.outcome import Outcome, StepOutcome, ends_with, make_outcome
 from mlproject.plan import Plan, make_plan
+from mlproject.promotion.promoter import Promoter
 from mlproject.registry import Registry
 from mlproject.settings import Settings, read_settings, store_id
-from mlproject.tracking import TAG, Tracker, user_name
+from mlproject.tracking import TAG, Tracker
+from mlproject.user import user_name
 
 RunStep = Callable[[PipelineRun, str], tuple[Artifact, bool]]
 
@@ -68,13 +70,18 @@ class Opened:
 
 
 def open_request(request: Request) -> Opened:
-    """Reads the project and makes its plan; runs and writes nothing but an empty MLflow store."""
+    """Reads the project and makes its plan; runs nothing.
+
+    In MLflow it writes an empty store where there is none, and settles aliases of the model that
+    were moved by hand: the plan compares with the champion.
+    """
     project = request.load()
     settings = read_settings()
     keep_in(settings.home)
     store = ArtifactStore(settings.pipeline_root)
     with _first_come(settings):
         registry = Registry(settings)
+    Promoter(settings, registry).settle(project.config.name)
     plan = make_plan(
         project,
         store,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import textwrap
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from flows.options import add_reason, add_verbose, add_who
+from flows.options import add_flag, add_reason, add_verbose, add_who
 from mlproject.errors import ConfigError, PlatformError, RegistryError
 
 if TYPE_CHECKING:
@@ -50,9 +52,7 @@ def add_parser(commands: Any) -> None:
     )
     leaf.add_argument("version", metavar="MODEL/V", help="MODEL/V or MODEL@alias")
     leaf.add_argument("--to", default="production", metavar="STAGE", help="default production")
-    leaf.add_argument(
-        "--override", action="store_true", help="to production without the rollout it asks for"
-    )
+    add_flag(leaf, "--override", "to production without the rollout that it asks for")
     add_reason(leaf)
     add_who(leaf)
     add_verbose(leaf)
@@ -85,8 +85,9 @@ def history(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([_as_json(entry) for entry in shown], indent=1))
     else:
-        _print_table(shown)
-        print(f"{len(shown)} entries of {name}")
+        columns = shutil.get_terminal_size().columns
+        for entry in shown:
+            print("\n      ".join(_lines(entry, columns)))
     return 0
 
 
@@ -205,23 +206,17 @@ def _as_json(entry: Entry) -> Mapping[str, Any]:
     return {"number": entry.number, **json.loads(entry.to_json())}
 
 
-def _print_table(entries: Sequence[Entry]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    for head in ("", "when", "event", "versions", "who", "why"):
-        table.add_column(head, justify="right" if not head else "left")
-    for entry in entries:
-        moves = ", ".join(f"{m.version}: {m.before} -> {m.after}" for m in entry.moves)
-        facts = "; ".join(f"{name} {text}" for name, text in entry.evidence.items())
-        table.add_row(
-            str(entry.number),
-            entry.when.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
-            entry.event,
-            Text(moves or str(entry.version)),
-            Text(entry.who),
-            Text(entry.why + (f"\n{facts}" if facts else "")),
-        )
-    Console(highlight=False).print(table)
+def _lines(entry: Entry, columns: int) -> list[str]:
+    """An entry for the terminal: what, when and who; and why, with what it stands on."""
+    moves = ", ".join(f"{m.version}: {m.before} -> {m.after}" for m in entry.moves)
+    when = entry.when.astimezone().isoformat(" ", "seconds")
+    head = f"{entry.number:>4}  {when}  {entry.event}  {moves or entry.version}  by {entry.who}"
+    facts = [f"{name} {text}" for name, text in entry.evidence.items()]
+    return [
+        head,
+        *(
+            line
+            for text in (entry.why, "; ".join(facts))
+            for line in textwrap.wrap(text, max(columns - 6, 40), break_on_hyphens=False)
+        ),
+    ]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.logs import quiet
+from flows.serve_guard import check_blessed, resolve_guarded, settle_and_resolve
 from mlproject.errors import ConfigError, PlatformError, ServingError
 from mlproject.registry import Registry, VersionInfo, parse_reference
 from mlproject.settings import Settings, read_settings
@@ -33,7 +34,7 @@ def serve(args: argparse.Namespace) -> int:
     rest_port, grpc_port = ports(args)
     with quiet(settings.home, "serve", args.verbose) as (stream, _):
         registry = Registry(settings)
-        version = registry.resolve(args.model)
+        version = resolve_guarded(settings, registry, args.model, unblessed=args.unblessed)
         print(f"{version.name}/{version.version}: loading", file=stream)
         export_registered(registry, version, settings.serving_root)
         with ModelServer(
@@ -42,9 +43,12 @@ def serve(args: argparse.Namespace) -> int:
             rest_port=rest_port,
             grpc_port=grpc_port,
             pinned_versions={version.name: version.version},
+            keep_previous=True,  # a rollback loads nothing
         ) as server:
             server.wait_until_available(START_TIMEOUT_S)
             print(f"{version.name}/{version.version}: {_describe(version)}", file=stream)
+            if args.unblessed:
+                print("warning: it may be unblessed: for a trial, not for traffic", file=stream)
             print(f"REST {server.rest_url}/v1/models/{version.name}:predict", file=stream)
             print(f"gRPC {server.grpc_address}", file=stream)
             if args.once:
@@ -134,8 +138,9 @@ def _follow(
     failed = ""
     while not stop.wait(poll_s):
         try:
-            wanted = registry.resolve(reference)
+            wanted = settle_and_resolve(settings, registry, reference)
             if wanted.version != version.version:
+                check_blessed(wanted)
                 export_registered(registry, wanted, settings.serving_root)
                 server.set_version(wanted.name, wanted.version)
                 print(f"{wanted.name}: {version.version} -> {wanted.version}", file=stream)

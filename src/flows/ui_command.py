@@ -1,10 +1,11 @@
-"""`benison ui` (the MLflow and Prefect servers) and `benison schedule`."""
+"""`benison ui` (the MLflow and Prefect servers, the reconciler) and `benison schedule`."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import json
+import math
 import os
 import re
 import signal
@@ -12,13 +13,16 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from zoneinfo import available_timezones
 
+from flows.kept_secret import ENCRYPTION_KEY, kept_secret
 from flows.options import data_of
 from flows.pipeline import Request
 from flows.prefect_server import (
+    LOOPBACK,
     RUNNING_FILE,
     answers,
     configured_server,
@@ -36,6 +40,12 @@ DATABASE = re.compile(r"(sqlite|postgresql|mysql|mssql)(\+\w+)?:")
 
 def ui(args: argparse.Namespace) -> int:
     """Runs MLflow's and Prefect's servers over the local home until interrupted."""
+    if not 0 <= args.reconcile_s < math.inf:
+        raise ConfigError(
+            "Reading --reconcile-s failed",
+            received=str(args.reconcile_s),
+            expected="seconds above 0, or 0 for no reconciler",
+        )
     settings = read_settings()
     settings.home.mkdir(parents=True, exist_ok=True)
     # With a server, a client looks at that one; over a database, a server is what is missing.
@@ -50,18 +60,23 @@ def ui(args: argparse.Namespace) -> int:
             stack.enter_context(_process("prefect", _prefect_command(args.prefect_port), settings)),
         ]
         if has_database:
-            servers.append(
-                stack.enter_context(
-                    _process("mlflow", _mlflow_command(settings, args.mlflow_port), settings)
-                )
-            )
+            command = _mlflow_command(settings, args.mlflow_port)
+            webhooks = _webhook_environment(settings)
+            servers.append(stack.enter_context(_process("mlflow", command, settings, **webhooks)))
         _wait(lambda: answers(api_url), servers[0], "Prefect", settings)
         if has_database:
             _wait(lambda: answers(mlflow_url), servers[1], "MLflow", settings)
         stack.enter_context(_announced(settings, api_url))
+        if args.reconcile_s:
+            tells = mlflow_url if has_database else _on_this_machine(settings.tracking_uri)
+            command = _reconciler_command(tells, args.reconcile_s)
+            where = {"PREFECT_API_URL": api_url, "BENISON_HOME": str(settings.home)}
+            servers.append(stack.enter_context(_process("reconciler", command, settings, **where)))
         shown = mlflow_url if has_database else shown_uri(settings.tracking_uri)
         print(f"MLflow   {shown}/#/experiments?workflowType=machine_learning")
         print(f"Prefect  http://127.0.0.1:{args.prefect_port}")
+        if args.reconcile_s:
+            print(f"Aliases, requests and exports are reconciled every {args.reconcile_s:g} s")
         print("Stop with Ctrl-C.", flush=True)
         while not stop.wait(1.0):
             for server in servers:
@@ -142,9 +157,34 @@ def _mlflow_command(settings: Settings, port: int) -> list[str]:
     return [*command, "--default-artifact-root", settings.artifact_root.as_uri()]
 
 
+def _webhook_environment(settings: Settings) -> dict[str, str]:
+    """Lets MLflow's server tell the reconciler on this machine what changes."""
+    return {
+        "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+        "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+        "MLFLOW_WEBHOOK_CACHE_TTL": "5",  # seconds until it knows of a new receiver
+        # Its own random key would be lost with the process, and with it every webhook.
+        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": os.environ.get(
+            "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"
+        )
+        or kept_secret(settings.home, ENCRYPTION_KEY),
+    }
+
+
+def _reconciler_command(mlflow_url: str, every_s: float) -> list[str]:
+    command = [sys.executable, "-m", "flows.reconciler_service", "--every-s", str(every_s)]
+    return [*command, "--mlflow-url", mlflow_url] if mlflow_url else command
+
+
+def _on_this_machine(uri: str) -> str:
+    """The server's URL if it runs here, where it can tell us; empty for one elsewhere."""
+    parts = urllib.parse.urlsplit(uri)
+    return uri if parts.scheme in ("http", "https") and parts.hostname in LOOPBACK else ""
+
+
 @contextlib.contextmanager
 def _process(
-    name: str, command: list[str], settings: Settings
+    name: str, command: list[str], settings: Settings, **variables: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A server process, its output in a log, ended with its whole group."""
     log = settings.home / "logs" / f"{name}-server.log"
@@ -155,6 +195,7 @@ def _process(
         **prefect_environment(settings),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_BACKEND_STORE_URI": settings.tracking_uri,  # any user may read a command line
+        **variables,
     }
     with open(log, "ab") as output:
         process = subprocess.Popen(

@@ -20,7 +20,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "evaluate": 2,
     "infra_validate": 1,
     "bless": 2,
-    "register": 2,
+    "register": 3,
     "export": 1,
     "serve": 2,
 }

@@ -28,6 +28,7 @@ class Project(BaseModel):
 
     folder: Path
     config: ProjectConfig
+    file_name: str = PROJECT_FILE
 
     @property
     def module_path(self) -> Path:
@@ -38,6 +39,10 @@ class Project(BaseModel):
     def schema_path(self) -> Path | None:
         """The reviewed schema, if the project names one."""
         return self.folder / self.config.schema_.path if self.config.schema_.path else None
+
+    def config_text(self) -> str:
+        """The whole configuration as it runs, with defaults and overrides, as JSON."""
+        return self.config.model_dump_json(indent=1, by_alias=True)
 
     def source_paths(self) -> dict[str | None, str]:
         """Split name (None: split by hash) -> where its files are; relative paths made absolute."""
@@ -73,7 +78,7 @@ def load_project(folder: Path, data: tuple[str, ...] = (), span: str = "") -> Pr
     if span:
         section = config.data.model_copy(update={"span": span})
         config = config.model_copy(update={"data": section})
-    return Project(folder=file.parent.resolve(), config=config)
+    return Project(folder=file.parent.resolve(), config=config, file_name=file.name)
 
 
 def parse_config(text: str, origin: str) -> ProjectConfig:

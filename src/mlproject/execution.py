@@ -24,6 +24,7 @@ from mlproject.plan import ONLY_IF_BLESSED, Plan
 from mlproject.progress import Event, emit
 from mlproject.promotion.stages import Stage
 from mlproject.registry import CONFIG_FILE, Registry
+from mlproject.registry.names import STAGE_TAG
 from mlproject.settings import Settings
 from mlproject.tracking import FINGERPRINT_TAG, ROOT_TAG, STEP_TAG, TAG, Tracker, code_tags
 
@@ -325,10 +326,15 @@ def why_it_fell(artifact: Artifact, registry: Registry) -> str | None:
         return "the model did not pass its last trial"
     if artifact.step == "register":
         name, number = read_value(artifact, "name"), read_value(artifact, "version")
-        if registry.version(name, number) is None:
+        stage = read_value(artifact, "stage")
+        version = registry.version(name, number)
+        if version is None:
             return f"version {number} is gone from the registry"
-        if artifact.value["stage"] == Stage.PRODUCTION and registry.champion(name) is None:
+        if stage == Stage.PRODUCTION and registry.champion(name) is None:
             return f"no version of {name} is champion"
+        now = version.tags.get(STAGE_TAG, stage)
+        if stage not in (Stage.PRODUCTION, now):
+            return f"version {number} went from {stage} to {now} since"
     if artifact.step == "export" and not Path(artifact.value["path"]).is_dir():
         return "the exported model is gone"
     return None

@@ -53,7 +53,7 @@ class Outcome:
         metrics: The candidate's overall metrics; `champion_` in front for the champion's.
         slices: Metric rows by slice and model.
         task: `binary`, `multiclass` or `regression`.
-        waiting: What a staged version waits for, in words; empty for nothing.
+        waiting: Why a staged version is not in production, in words; empty for others.
         override: Who overruled the verdict, why and when; None where nobody did.
         sample: The row that the served model was asked, and its prediction.
         mlflow_run_id: The pipeline's MLflow run.

@@ -31,6 +31,7 @@ class Dataset:
         rows: Number of rows.
         context: `training`, `evaluation` or the split's name.
         columns: Column name -> type.
+        spans: Span, as people name it -> number of its rows, and their digest.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Dataset:
     rows: int
     context: str
     columns: Mapping[str, str] = field(default_factory=dict)
+    spans: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 import uuid
 from pathlib import Path
 
 from mlproject.errors import ServingError
+from mlproject.registry.integrity import check_model, model_digest, registered_digest
+from mlproject.registry.values import VersionInfo
 
 SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
-_CHUNK_BYTES = 1 << 20
 
 
 def export_version(saved_model_dir: Path, base_path: Path, version: int) -> Path:
@@ -32,6 +32,7 @@ def export_version(saved_model_dir: Path, base_path: Path, version: int) -> Path
     Raises:
         ServingError: The source is no SavedModel, other content already has this version, or
             the copy failed (nothing half-written is left).
+        RegistryError: A folder holds what no SavedModel does, such as symbolic links.
     """
     saved_model_dir, base_path = Path(saved_model_dir), Path(base_path)
     if version < 1:
@@ -65,39 +66,24 @@ def export_version(saved_model_dir: Path, base_path: Path, version: int) -> Path
     return target
 
 
-def saved_model_digest(saved_model_dir: Path) -> str:
-    """Digest a SavedModel's content.
+def check_exported(folder: Path, version: VersionInfo) -> None:
+    """Checks that an exported folder holds a version as it was registered.
 
     Args:
-        saved_model_dir: The SavedModel.
-
-    Returns:
-        The SHA-256, in hex, over the sorted relative paths and the contents of all files. Empty
-        folders do not count: object stores lose them.
+        folder: The folder of the version, below a base path.
+        version: The version that is to be served from it.
 
     Raises:
-        ServingError: The folder is no SavedModel, or cannot be read.
+        RegistryError: A byte or a file was changed, added or is missing; or the version has no
+            digest to check it by.
     """
-    saved_model_dir = Path(saved_model_dir)
-    _require_saved_model(saved_model_dir)
-    digest = hashlib.sha256()
-    try:
-        files = {
-            path.relative_to(saved_model_dir).as_posix(): path for path in _files(saved_model_dir)
-        }
-        for name in sorted(files):
-            # Lengths stand before names and contents, so that no two trees read the same.
-            encoded = name.encode()
-            digest.update(len(encoded).to_bytes(8, "big") + encoded)
-            digest.update(files[name].stat().st_size.to_bytes(8, "big"))
-            with files[name].open("rb") as stream:
-                while chunk := stream.read(_CHUNK_BYTES):
-                    digest.update(chunk)
-    except OSError as err:
-        raise ServingError(
-            f"Reading the SavedModel {saved_model_dir} failed", received=str(err)
-        ) from err
-    return digest.hexdigest()
+    check_model(
+        folder,
+        registered_digest(version),
+        f"The exported version {version.version} of '{version.name}'",
+        next_step=f"remove the folder {folder} if no model server uses it: it is exported again; "
+        "or set BENISON_SERVING_ROOT to another folder, if another registry's model lies there",
+    )
 
 
 def _files(folder: Path) -> list[Path]:
@@ -117,7 +103,7 @@ def _require_saved_model(folder: Path) -> None:
 
 def _same_or_refuse(source: Path, target: Path) -> Path:
     _require_saved_model(target)
-    if saved_model_digest(source) == saved_model_digest(target):
+    if model_digest(source) == model_digest(target):
         return target
     raise ServingError(
         f"Version {target.name} is already exported with other content",

@@ -15,11 +15,11 @@ from mlproject.blessing.verdict import INFRA_FILE
 from mlproject.errors import ServingError
 from mlproject.execution import StepContext, StepFunction
 from mlproject.record import Record, figures_folder
-from mlproject.registry import SAVED_MODEL, Registry, VersionInfo
+from mlproject.registry import SAVED_MODEL, Registry, VersionInfo, registered_digest
 from mlproject.steps.planned import read_planned_cases
 from mlproject.tracking import TAG
 from serving.client import predict_rest
-from serving.export import export_version
+from serving.export import check_exported, export_version
 from serving.model_server.server import ModelServer
 
 if TYPE_CHECKING:
@@ -32,17 +32,26 @@ START_TIMEOUT_S = 120.0
 def export_registered(registry: Registry, version: VersionInfo, serving_root: Path) -> Path:
     """Copies a registered version to `<serving_root>/<model>/<version>/`, if it is not there.
 
+    Every deployment comes by here. What is there already is taken if it is what was registered,
+    also while MLflow's artifact store is away.
+
     Returns:
-        The version's folder.
+        The version's folder, its files checked against the version's digest.
 
     Raises:
-        RegistryError: Its artifacts are gone.
-        ServingError: Another model lies there already.
+        RegistryError: Its artifacts are gone, are not those that were registered, or have no
+            digest to check them by; or another model lies there already.
+        ServingError: The copy failed.
     """
+    registered_digest(version)
     base_path = serving_root / version.name
-    with tempfile.TemporaryDirectory() as folder:
-        saved_model = registry.download(version, SAVED_MODEL, Path(folder))
-        return export_version(saved_model, base_path, version.version)
+    exported = base_path / str(version.version)
+    if not exported.exists():
+        with tempfile.TemporaryDirectory() as folder:
+            saved_model = registry.download(version, SAVED_MODEL, Path(folder))
+            exported = export_version(saved_model, base_path, version.version)
+    check_exported(exported, version)
+    return exported
 
 
 def run_export(ctx: StepContext) -> Mapping[str, Any]:
@@ -107,6 +116,7 @@ def run_serve(ctx: StepContext) -> Mapping[str, Any]:
     name, number = exported["name"], exported["version"]
     sample = dict(ctx.project.config.serving.sample)
     path = Path(exported["path"])
+    check_exported(path, ctx.registry.resolve(f"{name}/{number}"))
     began = time.monotonic()
     with ModelServer(
         {name: path.parent}, rest_port=0, grpc_port=0, pinned_versions={name: number}

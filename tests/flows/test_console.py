@@ -160,6 +160,7 @@ def outcome(**changes: Any) -> dict[str, Any]:
         "metrics": {},
         "task": "binary",
         "override": None,
+        "waiting": "",
         "slices": [metric_row()],
         "sample": {"sample": {"company": "O'Hare"}, "prediction": [0.75]},
         "mlflow_run_id": "run",
@@ -196,6 +197,14 @@ def test_the_summary_does_not_call_a_version_champion_that_is_not() -> None:
     text = summary(champion=2)
     assert "Model    taxi/3 was blessed; the champion is version 2" in text
     assert "taxi/3 is the champion" not in text
+
+
+def test_the_summary_says_what_a_staged_version_waits_for() -> None:
+    text = summary(
+        status="staged", champion=2, waiting="waits for a person: benison approve taxi/3"
+    )
+    assert "BLESSED, and not in production yet" in text
+    assert "Model    taxi/3 waits for a person: benison approve taxi/3" in text
 
 
 def test_the_summary_of_a_run_that_was_not_blessed_says_why() -> None:

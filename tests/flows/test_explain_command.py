@@ -81,7 +81,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
                     name="toy",
                     saved_model=saved,
                     keras_model=None,
-                    evidence=(),
+                    evidence={},
                     columns=(
                         Column("fare", "float"),
                         Column("rank", "int"),

@@ -74,6 +74,46 @@ def test_the_database_is_not_named_on_the_command_line(tmp_path: Path) -> None:
     assert (tmp_path / "logs" / "mlflow-server.log").read_text() == f"{uri}\n"
 
 
+@pytest.mark.parametrize("seconds", ["-1", "nan", "inf"])
+def test_a_reconciler_needs_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    seconds: str,
+) -> None:
+    monkeypatch.setenv("BENISON_HOME", str(tmp_path / "home"))
+    assert main(["ui", f"--reconcile-s={seconds}"]) == 2
+    assert "Reading --reconcile-s failed" in capsys.readouterr().err
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("uri", "url"),
+    [
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("http://localhost:5000", "http://localhost:5000"),
+        ("https://mlflow.example", ""),
+        ("databricks", ""),
+    ],
+)
+def test_only_a_server_on_this_machine_can_tell_of_changes(uri: str, url: str) -> None:
+    assert ui_command._on_this_machine(uri) == url
+    command = ui_command._reconciler_command(url, 30.0)
+    assert ("--mlflow-url" in command) == bool(url)
+
+
+def test_the_key_of_mlflows_server_lasts_and_one_that_is_set_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    name = "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"
+    monkeypatch.delenv(name, raising=False)
+    settings = read_settings({"BENISON_HOME": str(tmp_path)})
+    first = ui_command._webhook_environment(settings)[name]
+    assert ui_command._webhook_environment(settings)[name] == first
+    monkeypatch.setenv(name, "of somebody")
+    assert ui_command._webhook_environment(settings)[name] == "of somebody"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
 def test_a_server_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     parent = subprocess.Popen(

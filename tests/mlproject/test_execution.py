@@ -28,6 +28,7 @@ from mlproject.execution import (
 from mlproject.plan import Plan
 from mlproject.progress import Event, emit, listening
 from mlproject.registry import VersionInfo
+from mlproject.registry.names import STAGE_TAG
 from mlproject.settings import Settings, read_settings
 from mlproject.tracking import Tracker
 
@@ -103,12 +104,14 @@ class Versions:
 
     known: set[int] = field(default_factory=set)
     champion_version: int | None = 3
+    stages: dict[int, str] = field(default_factory=dict)
 
     def champion(self, name: str) -> VersionInfo | None:
         return self.version(name, self.champion_version) if self.champion_version else None
 
     def version(self, name: str, number: int) -> VersionInfo | None:
-        return VersionInfo(name, number, {}, None) if number in self.known else None
+        tags = {STAGE_TAG: self.stages.get(number, "production")}
+        return VersionInfo(name, number, tags, None) if number in self.known else None
 
 
 class Bench:
@@ -489,7 +492,7 @@ def test_a_step_does_not_run_on_an_input_that_is_stale(bench: Bench) -> None:
 
 
 def test_a_registered_version_that_is_gone_is_registered_again(bench: Bench) -> None:
-    bench.values["register"] = {"name": "taxi", "version": 3}
+    bench.values["register"] = {"name": "taxi", "version": 3, "stage": "production"}
     bench.prepare()
     bench.run().run_step("register")
     assert bench.calls.count("register") == 1
@@ -501,7 +504,7 @@ def test_a_registered_version_that_is_gone_is_registered_again(bench: Bench) -> 
 
 
 def test_a_registration_without_a_champion_is_made_again(bench: Bench) -> None:
-    bench.values["register"] = {"name": "taxi", "version": 3}
+    bench.values["register"] = {"name": "taxi", "version": 3, "stage": "production"}
     bench.versions.known = {3, 4}
     bench.prepare()
     bench.run().run_step("register")
@@ -509,6 +512,19 @@ def test_a_registration_without_a_champion_is_made_again(bench: Bench) -> None:
     assert bench.run().run_step("register")[1] is True
     bench.versions.champion_version = None  # a person deleted it
     assert bench.run().run_step("register")[1] is False
+
+
+def test_a_version_that_left_staging_is_registered_again(bench: Bench) -> None:
+    bench.values["register"] = {"name": "taxi", "version": 4, "stage": "staging"}
+    bench.versions.known, bench.versions.stages = {3, 4}, {4: "staging"}
+    bench.prepare()
+    bench.run().run_step("register")
+    assert bench.run().run_step("register")[1] is True
+    bench.versions.stages[4] = "rejected"  # by a person
+    assert bench.run().run_step("register")[1] is False
+    bench.values["register"] = {"name": "taxi", "version": 4, "stage": "rejected"}
+    assert bench.run().run_step("register")[1] is False
+    assert bench.run().run_step("register")[1] is True
 
 
 def test_an_exported_model_that_is_gone_is_exported_again(bench: Bench, tmp_path: Path) -> None:

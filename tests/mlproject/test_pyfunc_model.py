@@ -187,7 +187,7 @@ def registered(saved_model: Path, settings: Settings) -> Any:
         name="echo",
         saved_model=saved_model,
         keras_model=None,
-        evidence=(),
+        evidence={},
         columns=tuple(Column(name, kind) for name, kind in COLUMNS.items()),
         output="float",
         sample=sample,

@@ -16,7 +16,11 @@ from mlproject.examples.reader import read_batches
 from mlproject.raw_inputs import raw_arrays
 from mlproject.registry import (
     BLESSING_TAG,
+    CHAMPION_ALIAS,
     EVIDENCE,
+    KERAS_DIGEST_TAG,
+    MODEL_DIGEST_TAG,
+    PREVIOUS_ALIAS,
     REGISTER_TAG,
     SAMPLE_TAG,
     SAVED_MODEL,
@@ -25,6 +29,7 @@ from mlproject.registry import (
     Registration,
     Registry,
     VersionInfo,
+    model_digest,
     parse_reference,
 )
 from mlproject.saved_model import OUTPUT, load_test, open_signature
@@ -50,7 +55,7 @@ class Models:
             name="taxi",
             saved_model=trained.folder / MODEL_FOLDER,
             keras_model=None,
-            evidence=(folder / "blessing.json",),
+            evidence={"blessing.json": folder / "blessing.json"},
             columns=tuple(Column(n, types[n]) for n in load_test(trained.folder / MODEL_FOLDER)),
             output="float",
             sample=SAMPLE,
@@ -79,6 +84,9 @@ class Models:
         assert found is not None
         return found
 
+    def point(self, alias: str, version: VersionInfo) -> None:
+        self.tracker.client.set_registered_model_alias("taxi", alias, str(version.version))
+
     def logged_models(self) -> list[Any]:
         return list(self.tracker.client.search_logged_models([self.tracker.experiment_id, "0"]))
 
@@ -101,6 +109,8 @@ def test_registering_twice_makes_one_version(models: Models) -> None:
         REGISTER_TAG: "two",
         TRAIN_RUN_TAG: "two",
         BLESSING_TAG: "BLESSED",
+        MODEL_DIGEST_TAG: model_digest(models.registration.saved_model),
+        KERAS_DIGEST_TAG: "",
     }
 
 
@@ -205,42 +215,14 @@ def test_a_folder_with_a_percent_sign_is_taken_as_it_is(models: Models, tmp_path
     load_test(models.registry.download(version, SAVED_MODEL, tmp_path))
 
 
-def test_promotion_moves_champion_and_previous(models: Models) -> None:
-    registry = models.registry
-    one, two, three = (models.quick() for _ in range(3))
-    assert registry.champion("taxi") is None
-    assert registry.promote(one) is None
-    assert registry.resolve("taxi") == one
-    assert registry.promote(two) == one
-    assert registry.resolve("taxi@champion").version == 2
-    assert registry.resolve("taxi@previous").version == 1
-    assert registry.promote(three) == two
-    assert registry.resolve("taxi@previous").version == 2
-    assert registry.promote(one) == three  # a rollback is a promotion of an older one
-    assert registry.resolve("taxi").version == 1
-    assert registry.resolve("taxi@previous").version == 3
-
-
-def test_promoting_the_champion_again_changes_nothing(models: Models) -> None:
+def test_aliases_name_versions(models: Models) -> None:
     one, two = models.quick(), models.quick()
-    assert models.registry.promote(one) is None
-    assert models.registry.promote(one) is None
-    models.registry.promote(two)
-    again = models.registry.promote(two)
-    assert again is not None
-    assert again.version == 1
-    assert models.registry.resolve("taxi@previous").version == 1
-
-
-@pytest.mark.parametrize("blessing", ["NOT_BLESSED", "NOT_VALIDATED", "blessed", ""])
-def test_what_is_not_blessed_cannot_be_promoted(blessing: str, models: Models) -> None:
-    champion, refused = models.quick(), models.quick(blessing)
-    models.registry.promote(champion)
-    with pytest.raises(RegistryError, match="Version 2 of 'taxi' cannot become champion"):
-        models.registry.promote(refused)
-    assert models.registry.resolve("taxi").version == 1
-    with pytest.raises(RegistryError):
-        models.registry.promote(dataclasses.replace(refused, tags={}))
+    assert models.registry.champion("taxi") is None
+    models.point(CHAMPION_ALIAS, two)
+    models.point(PREVIOUS_ALIAS, one)
+    assert models.registry.resolve("taxi") == two
+    assert models.registry.resolve("taxi@champion") == two
+    assert models.registry.resolve("taxi@previous") == one
 
 
 @pytest.mark.parametrize(
@@ -284,7 +266,7 @@ def test_an_unknown_model_names_the_closest(name: str, models: Models) -> None:
 
 
 def test_an_unknown_alias_names_the_closest(models: Models) -> None:
-    models.registry.promote(models.quick())
+    models.point(CHAMPION_ALIAS, models.quick())
     with pytest.raises(RegistryError, match="no version with that alias") as caught:
         models.registry.resolve("taxi@champions")
     assert caught.value.expected == "did you mean 'champion'?"
@@ -318,13 +300,19 @@ def test_artifacts_that_are_gone_are_a_registry_error(models: Models, tmp_path: 
         models.registry.sample(version)
 
 
-@pytest.mark.parametrize("missing", ["saved_model", "evidence"])
+@pytest.mark.parametrize(
+    ("missing", "error", "said"),
+    [
+        ("saved_model", RegistryError, "Reading a model's files failed"),
+        ("evidence", TrackingError, "Registering a version of 'taxi' failed"),
+    ],
+)
 def test_a_registration_that_fails_leaves_no_model_behind(
-    missing: str, models: Models, tmp_path: Path
+    missing: str, error: type[Exception], said: str, models: Models, tmp_path: Path
 ) -> None:
     nothing: Any = tmp_path / "none"
-    value = (nothing,) if missing == "evidence" else nothing
-    with pytest.raises(TrackingError, match="Registering a version of 'taxi' failed"):
+    value = {"blessing.json": nothing} if missing == "evidence" else nothing
+    with pytest.raises(error, match=said):
         models.register("one", **{missing: value})
     assert models.logged_models() == []
     assert models.registry.versions("taxi") == []
@@ -339,7 +327,7 @@ def test_a_name_that_mlflow_refuses_leaves_no_model_behind(models: Models) -> No
 
 
 def test_versions_of_a_deleted_model_are_gone(models: Models) -> None:
-    models.registry.promote(models.quick())
+    models.point(CHAMPION_ALIAS, models.quick())
     models.tracker.client.delete_registered_model("taxi")
     assert models.registry.champion("taxi") is None
     assert models.registry.version("taxi", 1) is None
@@ -357,7 +345,7 @@ def test_the_same_weights_judged_again_are_the_same_version(models: Models, tmp_
         SAMPLE_TAG: '{"fare": 3.5}',
     }
     changed = dataclasses.replace(models.registration, tags=tags, description="Later.")
-    changed.evidence[0].write_text('{"verdict": "judged again"}', encoding="utf-8")
+    changed.evidence["blessing.json"].write_text('{"verdict": "judged again"}', encoding="utf-8")
     again = models.registry.register(changed)
     assert again.version == first.version
     fetched = models.registry.download(again, "evidence/blessing.json", tmp_path)
@@ -365,18 +353,4 @@ def test_the_same_weights_judged_again_are_the_same_version(models: Models, tmp_
     assert models.registry.version("taxi", 1) == again
     assert models.tracker.client.get_model_version("taxi", "1").description == "Later."
     assert models.registry.sample(again) == {"fare": 3.5}
-    assert models.registry.promote(again, compared_with=None) is None
     assert len(models.logged_models()) == 1
-
-
-def test_a_champion_that_changed_during_the_run_is_not_replaced(models: Models) -> None:
-    compared, other, candidate = (models.quick() for _ in range(3))
-    models.registry.promote(compared)
-    models.registry.promote(other)
-    with pytest.raises(RegistryError, match="the champion changed during the run") as caught:
-        models.registry.promote(candidate, compared_with=compared.version)
-    assert "run again" in str(caught.value)
-    assert models.registry.champion("taxi") == other
-    with pytest.raises(RegistryError, match="compared with None"):
-        models.registry.promote(candidate, compared_with=None)
-    assert models.registry.promote(candidate, compared_with=other.version) == other

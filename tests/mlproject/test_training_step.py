@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mlproject.errors import RegistryError
+from mlproject.registry import KERAS_DIGEST_TAG
 from mlproject.steps.train import _base_model
 
 
@@ -23,8 +24,8 @@ class Versions:
         return into / "artifacts" / what
 
 
-def context(number: int | None, notes: list[str]) -> Any:
-    version = None if number is None else types.SimpleNamespace(version=number)
+def context(number: int | None, notes: list[str], **tags: str) -> Any:
+    version = None if number is None else types.SimpleNamespace(version=number, tags=tags)
     return types.SimpleNamespace(
         plan=types.SimpleNamespace(base_model=version), registry=Versions(), note=notes.append
     )
@@ -40,6 +41,14 @@ def test_a_warm_start_gets_a_folder_with_the_champions_model(number: int, there:
     assert notes == (
         [] if there else ["version 2 has no model.keras: no model.keras among its artifacts"]
     )
+
+
+def test_a_registered_keras_model_that_cannot_be_had_is_not_passed_over() -> None:
+    notes: list[str] = []
+    ctx = context(2, notes, **{KERAS_DIGEST_TAG: "of its bytes"})
+    with pytest.raises(RegistryError, match="Fetching failed"), _base_model(ctx):
+        pass
+    assert notes == []
 
 
 def test_without_a_champion_there_is_none() -> None:

@@ -209,3 +209,71 @@ def test_only_plain_numbers_are_versions(tmp_path: Path) -> None:
     (tmp_path / "6").write_text("a file")
     assert versions_in(tmp_path) == {1: tmp_path / "1", 12: tmp_path / "12"}
     assert versions_in(tmp_path / "nowhere") == {}
+
+
+@pytest.fixture
+def keeping(
+    base_path: Path, saved_models: dict[str, Path], loads: list[Path]
+) -> Iterator[ModelServer]:
+    """A server that keeps the version before: 1 gave 2.0, and 10, which gives 102.0, answers."""
+    export_version(saved_models["fare_plus_100"], base_path, 10)
+    with ModelServer(
+        {"fare": base_path},
+        rest_port=0,
+        grpc_port=0,
+        pinned_versions={"fare": 1},
+        keep_previous=True,
+    ) as running:
+        running.wait_until_available(60)
+        running.set_version("fare", 10)
+        yield running
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The folders that models were loaded from, in order."""
+    import serving.model_server.versions as module
+
+    loaded: list[Path] = []
+    real = module.LoadedModel
+
+    def load(path: Path) -> Any:
+        loaded.append(path)
+        return real(path)
+
+    monkeypatch.setattr(module, "LoadedModel", load)
+    return loaded
+
+
+def test_the_version_before_takes_over_again_without_a_load(
+    keeping: ModelServer, loads: list[Path]
+) -> None:
+    assert score(keeping) == 102.0
+    assert states(keeping) == {1: State.AVAILABLE, 10: State.AVAILABLE}
+    url = f"{keeping.rest_url}/v1/models/fare/versions/1:predict"
+    assert httpx.post(url, json={"instances": [ROW]}).json()["predictions"][0]["score"] == 2.0
+    keeping.set_version("fare", 1)
+    assert score(keeping) == 2.0
+    keeping.set_version("fare", 10)
+    assert score(keeping) == 102.0
+    assert [path.name for path in loads] == ["1", "10"]
+
+
+def test_a_third_version_sends_the_oldest_away(
+    keeping: ModelServer, base_path: Path, saved_models: dict[str, Path]
+) -> None:
+    export_version(saved_models["fare"], base_path, 11)
+    keeping.set_version("fare", 11)
+    wait_for(lambda: states(keeping)[1] is State.END)
+    assert states(keeping) == {1: State.END, 10: State.AVAILABLE, 11: State.AVAILABLE}
+
+
+def test_a_kept_version_whose_files_changed_is_loaded_anew(
+    keeping: ModelServer, base_path: Path, saved_models: dict[str, Path], loads: list[Path]
+) -> None:
+    shutil.rmtree(base_path / "1")
+    export_version(saved_models["fare_plus_100"], base_path, 1)
+    keeping.set_version("fare", 1)
+    assert score(keeping) == 102.0
+    assert [path.name for path in loads] == ["1", "10", "1"]
+    assert states(keeping)[1] is State.AVAILABLE

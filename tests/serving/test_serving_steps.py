@@ -13,7 +13,8 @@ import pytest
 
 from mlproject.artifacts import Artifact
 from mlproject.digests import Digests
-from mlproject.errors import DataError
+from mlproject.errors import DataError, RegistryError
+from mlproject.registry import MODEL_DIGEST_TAG, VersionInfo, model_digest
 from mlproject.sections import InfraSection
 from mlproject.warmup import write_warmup_requests
 from serving.export import export_version
@@ -53,17 +54,33 @@ def context(
     )
 
 
+def serve_context(tmp_path: Path, exported: Path, digest: str) -> Any:
+    """Of the step `serve`, with a registry that holds one version."""
+    value = {"name": "listed", "version": 4, "path": str(exported)}
+    ctx = context(tmp_path, {"export": Artifact("export", "f", "", value)}, [])
+    version = VersionInfo("listed", 4, {MODEL_DIGEST_TAG: digest}, None)
+    ctx.registry = SimpleNamespace(resolve={"listed/4": version}.__getitem__)
+    return ctx
+
+
 def test_without_a_sample_the_served_model_is_asked_its_first_warm_up_request(
     warm_model: Path, tmp_path: Path
 ) -> None:
     exported = export_version(warm_model / "saved_model", tmp_path / "served" / "listed", 4)
-    value = {"name": "listed", "version": 4, "path": str(exported)}
-    notes: list[str] = []
-    served = run_serve(context(tmp_path, {"export": Artifact("export", "f", "", value)}, notes))
+    ctx = serve_context(tmp_path, exported, model_digest(exported))
+    served = run_serve(ctx)
     assert len(served["prediction"]) == 1
     assert isinstance(served["prediction"][0], float)
     written = json.loads((tmp_path / "out" / "figures" / "prediction.json").read_text())
     assert written["prediction"] == served["prediction"]
+
+
+def test_an_export_that_was_changed_is_not_served(warm_model: Path, tmp_path: Path) -> None:
+    exported = export_version(warm_model / "saved_model", tmp_path / "served" / "listed", 4)
+    ctx = serve_context(tmp_path, exported, model_digest(exported))
+    (exported / "assets" / "more").touch()
+    with pytest.raises(RegistryError, match="The exported version 4 of 'listed' is not what was"):
+        run_serve(ctx)
 
 
 def test_the_trial_leaves_its_verdict_measurements_and_text(

@@ -26,7 +26,8 @@ class Case:
         approval_required: Whether production asks for a person.
         approved: Whether a person said yes.
         override: Why evidence that is missing for production is done without; empty for none.
-        first: Whether the model has no champion: there is no traffic that a rollout could use.
+        first: Whether the model had no champion yet: there is no traffic that a rollout could use.
+        was_champion: Whether it was in production already, and may be gone back to.
     """
 
     version: int
@@ -40,6 +41,7 @@ class Case:
     approved: bool = False
     override: str = ""
     first: bool = False
+    was_champion: bool = False
 
 
 def refusals(case: Case) -> tuple[str, ...]:
@@ -53,7 +55,7 @@ def refusals(case: Case) -> tuple[str, ...]:
         reasons.append(
             f"its trial in a server is {case.infra or 'missing'}, and {INFRA_BLESSED} is wanted"
         )
-    if case.after is Stage.PRODUCTION and case.before is not Stage.ARCHIVED:
+    if case.after is Stage.PRODUCTION and not case.was_champion:
         if not case.override:
             reasons += _rollout(case)
         if case.approval_required and not case.approved:

@@ -6,26 +6,29 @@ in full by the next call. Aliases that were moved by hand are settled before any
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from mlproject.errors import RegistryError
 from mlproject.promotion.entries import Entry, Event, Move
 from mlproject.promotion.guards import BLESSED, PASSED, Case, refusals
-from mlproject.promotion.settle import Finding, alias_finding, out_of_band
-from mlproject.promotion.stages import Stage, is_legal, legal_words
+from mlproject.promotion.settle import BY_HAND, Finding, alias_finding, out_of_band
+from mlproject.promotion.stages import WAITING, Stage, is_legal, legal_words
 from mlproject.promotion.standing import Standing, add_up
 from mlproject.registry import Registry, VersionInfo
 from mlproject.registry.ledger import Ledger
-from mlproject.registry.names import BLESSING_TAG, CHAMPION_ALIAS, INFRA_TAG
-from mlproject.registry.projection import Projection
+from mlproject.registry.names import BLESSING_TAG, CHAMPION_ALIAS, INFRA_TAG, PREVIOUS_ALIAS
+from mlproject.registry.projection import Projection, Shown
 from mlproject.sections.registry import RegistrySection
 from mlproject.settings import Settings
-from mlproject.tracking import user_name
+from mlproject.user import user_name
 
 ANY_CHAMPION = -1
 PLATFORM = "benison"
+LOOK_AGAIN_S = 0.5
+COMPARED_WITH = "compared_with"  # evidence of a request: the champion then, or `none`
 
 
 class RefusedTransitionError(RegistryError):
@@ -98,13 +101,13 @@ class Promoter:
             RefusedTransitionError: The step is illegal, a guard says no, or the champion is not
                 the one that the version was compared with.
             LedgerConflictError: Another change came first.
+            RegistryError: There is no such model or version.
         """
-        self.settle(version.name)
+        version = self._settled(version)
         entries = self.history(version.name)
         standing, policy = add_up(entries), self.projection.read(version.name).policy
         before = standing.stage(version.version)
         if before is ask.after and entries:
-            self._show(version.name, entries, policy)
             return entries[-1]
         self._check(version, before, ask, standing, policy)
         moves = [Move(version.version, before, ask.after)]
@@ -127,10 +130,12 @@ class Promoter:
 
         Raises:
             RefusedTransitionError: There is nothing to go back to, or not to that version.
+            RegistryError: There is no such model.
         """
+        there = self._versions(name)
         self.settle(name)
         entries = self.history(name)
-        standing = add_up(entries)
+        standing = add_up(entries).among(there)
         champion = standing.champion
         target = standing.previous if to is None else to
         known = [v for v in standing.champions if v != champion]
@@ -158,17 +163,30 @@ class Promoter:
         Raises:
             RefusedTransitionError: More than the approval is missing.
         """
-        self.settle(version.name)
+        version = self._settled(version)
         entries = self.history(version.name)
         standing, policy = add_up(entries), self.projection.read(version.name).policy
         open_request = standing.requests.get(version.version)
         if open_request is not None:
             return open_request
         before = standing.stage(version.version)
-        approved = Ask(ask.after, ask.why, ask.who, ask.evidence, ask.override, approved=True)
+        approved = replace(ask, after=Stage.PRODUCTION, approved=True)
         self._check(version, before, approved, standing, policy)
+        if not is_legal(before, Stage.REJECTED):  # nobody could say no
+            raise RefusedTransitionError(
+                f"Asking for an approval of version {version.version} of '{version.name}' failed",
+                received=f"stage {before}",
+                expected="a version on its way to production: "
+                + ", ".join(stage for stage in Stage if stage in WAITING),
+                next_step=f"`benison promote {version.name}/{version.version} --to staging`",
+            )
+        evidence = dict(ask.evidence)
+        if ask.override:
+            evidence["override"] = ask.override
+        if ask.compared_with != ANY_CHAMPION:
+            evidence[COMPARED_WITH] = str(ask.compared_with or "none")
         deadline = self._clock() + timedelta(seconds=policy.approval_timeout_s)
-        return self._append(version, "requested", (), ask, entries, dict(ask.evidence), deadline)
+        return self._append(version, "requested", (), ask, entries, evidence, deadline)
 
     def approve(self, version: VersionInfo, why: str, who: str = "") -> Entry:
         """Approves a version: it goes to production.
@@ -176,7 +194,7 @@ class Promoter:
         Raises:
             RefusedTransitionError: Nobody asked for it, the time is over, or another guard says no.
         """
-        self.settle(version.name)
+        version = self._settled(version)
         request = self.standing(version.name).requests.get(version.version)
         if request is None:
             raise RefusedTransitionError(
@@ -187,10 +205,12 @@ class Promoter:
             )
         who = who or user_name()
         evidence = {**request.evidence, "approval": f"{who}: {why}", "request": str(request.number)}
-        return self.move(
-            version,
-            Ask(Stage.PRODUCTION, why, who, evidence, request.evidence.get("override", ""), True),
+        override, then = (request.evidence.get(n, "") for n in ("override", COMPARED_WITH))
+        compared_with = (
+            {"": ANY_CHAMPION, "none": None}.get(then) if not then.isdecimal() else int(then)
         )
+        ask = Ask(Stage.PRODUCTION, why, who, evidence, override, True, compared_with)
+        return self.move(version, ask)
 
     def record_rollout(
         self, version: VersionInfo, verdict: str, run_id: str, why: str, who: str = PLATFORM
@@ -204,6 +224,7 @@ class Promoter:
             why: The reason of the verdict.
             who: Who rolled it out.
         """
+        version = self._settled(version)
         entries = self.history(version.name)
         before = add_up(entries).stage(version.version)
         moves: tuple[Move, ...] = ()
@@ -224,17 +245,41 @@ class Promoter:
         entries = self.history(name)
         if not entries:
             return self._adopt(name)
-        found: list[Finding] = []
         shown = self.projection.read(name)
+        if shown.projected != len(entries):
+            self._show(name)
+            entries, shown = self.history(name), self.projection.read(name)
+        there = {version.version for version in self.registry.versions(name)}
+        found = self._deleted(name, entries, there) or self._by_hand(name, entries, shown, there)
+        return (*found, *self._expire(name, self.history(name) if found else entries))
+
+    def _by_hand(
+        self, name: str, entries: tuple[Entry, ...], shown: Shown, there: set[int]
+    ) -> list[Finding]:
+        """Decides on an alias that is not where the ledger says."""
+        seen = alias_finding(name, add_up(entries).among(there), shown.aliases)
+        if seen is None:
+            return []
+        # What another process shows at this moment must not pass for somebody's hand.
+        time.sleep(LOOK_AGAIN_S)
+        entries, shown = self.history(name), self.projection.read(name)
         standing = add_up(entries)
-        if shown.projected < standing.entries:
-            self._show(name, entries, shown.policy)
-            shown = self.projection.read(name)
-        finding = alias_finding(name, standing, shown.aliases)
-        if finding is not None:
-            found.append(self._decide(name, finding, entries, standing, shown.policy))
-        found += self._expire(name)
-        return tuple(found)
+        if alias_finding(name, standing.among(there), shown.aliases) != seen:
+            return []
+        return [self._decide(name, seen, entries, standing, shown.policy)]
+
+    def _deleted(self, name: str, entries: tuple[Entry, ...], there: set[int]) -> list[Finding]:
+        """Takes a champion that was deleted in MLflow out of production."""
+        champion = add_up(entries).champion
+        if champion is None or champion in there:
+            return []
+        text = f"{name}/{champion}, the champion, was deleted in MLflow"
+        moves = (Move(champion, Stage.PRODUCTION, Stage.ROLLED_BACK),)
+        ask = Ask(Stage.ROLLED_BACK, text, BY_HAND)
+        self._write(name, "out_of_band", champion, moves, ask, entries, {"deleted": str(champion)})
+        self.projection.set_alert(name, f"{self._clock().isoformat()}: {text}")
+        self._show(name)
+        return [Finding("taken_over", champion, text, CHAMPION_ALIAS)]
 
     def _adopt(self, name: str) -> tuple[Finding, ...]:
         """Writes down a blessed champion that was there before the ledger; leaves others alone."""
@@ -242,8 +287,13 @@ class Promoter:
         if champion is None or champion.tags.get(BLESSING_TAG) != BLESSED:
             return ()
         text = f"{name}/{champion.version} was champion before the ledger"
-        moves = (Move(champion.version, Stage.NONE, Stage.PRODUCTION),)
-        self._append(champion, "adopted", moves, Ask(Stage.PRODUCTION, text, PLATFORM), (), {})
+        moves = [Move(champion.version, Stage.NONE, Stage.PRODUCTION)]
+        earlier = self.projection.read(name).aliases.get(PREVIOUS_ALIAS, champion.version)
+        if earlier != champion.version:  # what a rollback goes back to
+            moves.insert(0, Move(earlier, Stage.NONE, Stage.PRODUCTION))
+            moves.insert(1, Move(earlier, Stage.PRODUCTION, Stage.ARCHIVED))
+        ask = Ask(Stage.PRODUCTION, text, PLATFORM)
+        self._append(champion, "adopted", tuple(moves), ask, (), {})
         return (Finding("taken_over", champion.version, text, CHAMPION_ALIAS, who=PLATFORM),)
 
     def _decide(
@@ -274,31 +324,29 @@ class Promoter:
             if about is not None:
                 evidence = {"alias": finding.alias, "moved_to": str(finding.version or "nothing")}
                 ask = Ask(Stage.NONE, put_back.text, finding.who)
-                entries = self._write(name, "put_back", about.version, (), ask, entries, evidence)
+                self._write(name, "put_back", about.version, (), ask, entries, evidence)
             self.projection.set_alert(name, f"{self._clock().isoformat()}: {put_back.text}")
-        self._show(name, entries, policy)
+        self._show(name)
         return put_back
 
     def _version_or_none(self, name: str, standing: Standing) -> VersionInfo | None:
         champion = standing.champion
         return self.registry.version(name, champion) if champion else None
 
-    def _expire(self, name: str) -> list[Finding]:
+    def _expire(self, name: str, entries: tuple[Entry, ...]) -> list[Finding]:
         found = []
-        for version, request in self.standing(name).requests.items():
-            if request.deadline is None or request.deadline > self._clock():
-                continue
-            info = self.registry.version(name, version)
-            if info is None:
+        now = self._clock()
+        for version, request in add_up(entries).requests.items():
+            if request.deadline is None or request.deadline > now:
                 continue
             why = f"nobody approved it until {request.deadline.isoformat(timespec='seconds')}"
-            entries = self.history(name)
-            before = add_up(entries).stage(version)
-            moves = (Move(version, before, Stage.REJECTED),)
+            moves = (Move(version, add_up(entries).stage(version), Stage.REJECTED),)
             evidence = {"request": str(request.number)}
             ask = Ask(Stage.REJECTED, why, PLATFORM)
-            self._append(info, "transition", moves, ask, entries, evidence)
+            entries = self._write(name, "transition", version, moves, ask, entries, evidence)
             found.append(Finding("expired", version, f"{name}/{version}: {why}", who=PLATFORM))
+        if found:
+            self._show(name)
         return found
 
     def _check(
@@ -349,6 +397,7 @@ class Promoter:
             approved=ask.approved,
             override=ask.override,
             first=not standing.champions,
+            was_champion=version.version in standing.champions,
         )
 
     def _refuse(self, version: VersionInfo, case: Case) -> None:
@@ -373,8 +422,12 @@ class Promoter:
     ) -> Entry:
         """Writes the entry, and shows what it changes."""
         name = version.name
+        foreign = None if entries or event == "adopted" else self.registry.champion(name)
         after = self._write(name, event, version.version, moves, ask, entries, evidence, deadline)
-        self._show(name, after, self.projection.read(name).policy)
+        if foreign is not None:
+            told = f"{name}/{foreign.version} is champion no longer: it was not blessed"
+            self.projection.set_alert(name, f"{self._clock().isoformat()}: {told}")
+        self._show(name)
         return after[-1]
 
     def _write(
@@ -392,8 +445,31 @@ class Promoter:
         entry = Entry(event, version, moves, ask.who, ask.why, when, evidence, deadline)
         return (*entries, self.ledger.append(name, entry, after=len(entries)))
 
-    def _show(self, name: str, entries: tuple[Entry, ...], policy: RegistrySection) -> None:
-        self.projection.write(name, add_up(entries), mirror_stages=policy.mirror_stages)
+    def _show(self, name: str) -> None:
+        """Makes MLflow show the ledger, and again where that grew meanwhile.
+
+        Of two processes that show different entries the last one to end has seen the newest.
+        """
+        entries: tuple[Entry, ...] = ()
+        while len(entries) < len(now := self.history(name)):
+            entries = now
+            self.projection.write(name, add_up(entries))
+
+    def _settled(self, version: VersionInfo) -> VersionInfo:
+        """The version with its tags as they are now, of a model that is settled."""
+        now = self._version(version.name, version.version)
+        self.settle(version.name)
+        return now
 
     def _version(self, name: str, number: int) -> VersionInfo:
-        return self.registry.resolve(f"{name}/{number}")
+        found = self.registry.version(name, number)
+        return found or self.registry.resolve(f"{name}/{number}")
+
+    def _versions(self, name: str) -> tuple[int, ...]:
+        """The versions of a model.
+
+        Raises:
+            RegistryError: There is no such model, or it has no version; the closest is named.
+        """
+        found = tuple(v.version for v in self.registry.versions(name))
+        return found or (self.registry.resolve(f"{name}/1").version,)

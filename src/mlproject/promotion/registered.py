@@ -20,7 +20,7 @@ class Promoted:
     Attributes:
         stage: Its stage.
         previous: The champion before it, where it is champion now; else None.
-        waiting: What it waits for, in words; empty for nothing.
+        waiting: Why it is not in production, in words; empty where it is.
     """
 
     stage: Stage
@@ -62,23 +62,24 @@ def promote_registered(
     ask = Ask(Stage.STAGING, why, PLATFORM, evidence)
     if stage in PASSED_OVER:
         last = [e for e in promoter.history(name) if version.version in e.versions][-1]
-        told = f"it is {stage}: {last.why} ({last.who})"
-        return Promoted(stage, None, f"{told}; `benison promote {name}/{version.version} --to "
-                        "staging` takes it up again")  # fmt: skip
+        told = f"is {stage}: {last.why} ({last.who})"
+        again = f"benison promote {name}/{version.version} --to staging"
+        return Promoted(stage, None, f"{told}; `{again}` takes it up again")
     if stage in (Stage.NONE, Stage.ARCHIVED):
         promoter.move(version, ask)
     elif stage is not Stage.STAGING:
         return Promoted(stage, _previous(promoter, version), "")
     production = Ask(Stage.PRODUCTION, why, PLATFORM, evidence, compared_with=compared_with)
     if policy.rollout == "required" and standing.champions:
-        return Promoted(Stage.STAGING, None, "a rollout: registry.rollout is required")
+        return Promoted(Stage.STAGING, None, "waits for a rollout: registry.rollout is required")
     if policy.approval == "required":
         request = promoter.request(version, production)
         until = request.deadline.isoformat(timespec="seconds") if request.deadline else ""
+        approve = f"benison approve {name}/{version.version}"
         return Promoted(
             Stage.STAGING,
             None,
-            f"a person's approval until {until}: benison approve {name}/{version.version}",
+            f"waits for a person's approval until {until}: {approve}",
         )
     promoter.move(version, production)
     return Promoted(Stage.PRODUCTION, _previous(promoter, version), "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mlproject.promotion.entries import Entry
@@ -53,6 +53,17 @@ class Standing:
             if found:
                 return max(found)
         return None
+
+    def among(self, versions: Iterable[int]) -> Standing:
+        """The standing of those versions that there are: MLflow lets people delete them."""
+        known = set(versions)
+        return replace(
+            self,
+            stages={v: stage for v, stage in self.stages.items() if v in known},
+            champions=tuple(v for v in self.champions if v in known),
+            requests={v: entry for v, entry in self.requests.items() if v in known},
+            rollouts={v: entry for v, entry in self.rollouts.items() if v in known},
+        )
 
 
 def add_up(entries: Iterable[Entry], until: datetime | None = None) -> Standing:

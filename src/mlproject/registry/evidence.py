@@ -13,7 +13,8 @@ from mlproject.registry.names import EVIDENCE, TRAIN_RUN_TAG
 from mlproject.registry.registry import Registry
 from mlproject.registry.values import VersionInfo
 from mlproject.settings import Settings
-from mlproject.tracking import connect, first_line, translate_mlflow_errors
+from mlproject.tracking import connect, first_line
+from mlproject.tracking.past_run import read_run
 
 
 def fetch_evidence(
@@ -53,19 +54,8 @@ def trained_params(settings: Settings, version: VersionInfo) -> Mapping[str, str
     Returns:
         Name -> text, or None where no run is named or it is no longer there.
     """
-    from mlflow.exceptions import MlflowException
-
-    run_id = version.tags.get(TRAIN_RUN_TAG)
-    if not run_id:
-        return None
-    client = connect(settings)
-    with translate_mlflow_errors(f"Reading the training run of '{version.name}'", settings):
-        try:
-            return dict(client.get_run(run_id).data.params)
-        except MlflowException as err:
-            if err.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return None
-            raise
+    found = read_run(settings, version.tags.get(TRAIN_RUN_TAG))
+    return found.params if found else None
 
 
 def _list(settings: Settings, version: VersionInfo, what: str) -> set[str]:

@@ -45,7 +45,8 @@ def check_model(folder: Path, expected: str, what: str, *, next_step: str = REST
 
     Args:
         folder: The model's folder (or its one file).
-        expected: The digest that was stored at its registration.
+        expected: The digest that was stored at its registration; empty where there was no such
+            file.
         what: The model, for the message ("Version 3 of 'taxi'").
         next_step: What to do where they are not.
 
@@ -59,7 +60,7 @@ def check_model(folder: Path, expected: str, what: str, *, next_step: str = REST
         raise RegistryError(
             f"{what} is not what was registered: its files have changed",
             received=f"digest {found[:_SHOWN_DIGITS]} of {count}",
-            expected=f"digest {expected[:_SHOWN_DIGITS]}",
+            expected=f"digest {expected[:_SHOWN_DIGITS]}" if expected else "none at all",
             next_step=next_step,
         )
 

@@ -10,23 +10,21 @@ number first has it, on SQLite, on PostgreSQL and through a server: an append is
 
 from __future__ import annotations
 
-import time
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mlproject.errors import RegistryError
 from mlproject.promotion.entries import Entry, parse_entry
+from mlproject.registry.ledger_run import LEDGER_TAG, make_ledger
 from mlproject.settings import Settings
-from mlproject.tracking import TAG, connect, first_line, translate_mlflow_errors
-from mlproject.tracking.names import STEP_TAG
+from mlproject.tracking import connect, first_line, translate_mlflow_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-LEDGER_TAG = f"{TAG}ledger"
-LEDGER = "ledger"
-SETTLE_S = 0.5
+ENTRY = re.compile(r"[0-9]{6,}")  # the key of an entry; parameters of others are left alone
 
 
 class LedgerConflictError(RegistryError):
@@ -54,6 +52,18 @@ class Ledger:
         run_id = self.run_id(name)
         return _entries(self._run(name, run_id)) if run_id else ()
 
+    def models(self) -> tuple[str, ...]:
+        """The registered models that have a ledger, by name."""
+        found: list[str] = []
+        token: str | None = None
+        with translate_mlflow_errors("Looking for models with a ledger", self._settings):
+            while True:
+                page = self._client.search_registered_models(page_token=token)
+                found += [model.name for model in page if LEDGER_TAG in model.tags]
+                token = page.token
+                if not token:
+                    return tuple(sorted(found))
+
     def run_id(self, name: str) -> str | None:
         """The ledger's MLflow run, or None."""
         from mlflow.exceptions import MlflowException
@@ -77,11 +87,7 @@ class Ledger:
         if known is not None:
             return known
         with translate_mlflow_errors(f"Opening the ledger of '{name}'", self._settings):
-            made = self._make_run(name)
-            chosen = self._settle(name, made)
-            if chosen != made:
-                self._client.delete_run(made)
-            return chosen
+            return make_ledger(self._client, self._settings, name)
 
     def append(self, name: str, entry: Entry, after: int) -> Entry:
         """Writes the entry that follows a known one.
@@ -119,56 +125,6 @@ class Ledger:
             for metric, value in metrics.items():
                 self._client.log_metric(run_id, metric, value, step=number)
 
-    def _make_run(self, name: str) -> str:
-        from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
-
-        experiment = self._client.get_experiment_by_name(name)
-        experiment_id = experiment.experiment_id if experiment else self._make_experiment(name)
-        tags = {MLFLOW_RUN_NAME: f"ledger: {name}", STEP_TAG: LEDGER, f"{TAG}model": name}
-        run = self._client.create_run(experiment_id, tags=tags)
-        self._client.set_terminated(run.info.run_id, "FINISHED")
-        return str(run.info.run_id)
-
-    def _make_experiment(self, name: str) -> str:
-        from mlproject.tracking import Tracker
-
-        return Tracker(self._settings, name).experiment_id
-
-    def _settle(self, name: str, made: str) -> str:
-        """The run that is to be the ledger: ours, or that of somebody who was faster."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.create_registered_model(name, tags={LEDGER_TAG: made})
-            return made
-        except MlflowException as err:
-            if err.error_code != "RESOURCE_ALREADY_EXISTS":
-                self._client.delete_run(made)
-                raise
-        # A model that was registered without Benison, or by somebody a moment ago.
-        known = self.run_id(name)
-        if known is not None:
-            return known
-        chosen = self._first_in_a_run(name, made)
-        self._client.set_registered_model_tag(name, LEDGER_TAG, chosen)
-        time.sleep(SETTLE_S)
-        return self.run_id(name) or chosen
-
-    def _first_in_a_run(self, name: str, made: str) -> str:
-        """Who is first to write the ledger's run into the run of the oldest version has it."""
-        from mlflow.exceptions import MlflowException
-
-        versions = self._client.search_model_versions(_named(name))
-        runs = [v.run_id for v in sorted(versions, key=lambda v: int(v.version)) if v.run_id]
-        if not runs:
-            return made
-        try:
-            self._client.log_param(runs[0], LEDGER_TAG, made)
-        except MlflowException:
-            there = self._client.get_run(runs[0]).data.params.get(LEDGER_TAG)
-            return str(there) if there else made
-        return made
-
     def _run(self, name: str, run_id: str) -> Run:
         from mlflow.exceptions import MlflowException
 
@@ -189,14 +145,9 @@ def key(number: int) -> str:
     return f"{number:06d}"
 
 
-def _named(name: str) -> str:
-    quote = '"' if "'" in name else "'"
-    return f"name={quote}{name}{quote}"
-
-
 def _entries(run: Run) -> tuple[Entry, ...]:
     params: dict[str, Any] = run.data.params
-    numbers = sorted(int(name) for name in params if name.isdecimal())
+    numbers = sorted(int(name) for name in params if ENTRY.fullmatch(name))
     if numbers != list(range(1, len(numbers) + 1)):
         missing = next(n for n, found in enumerate([*numbers, 0], 1) if n != found)
         raise RegistryError(

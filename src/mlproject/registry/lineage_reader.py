@@ -37,6 +37,11 @@ class LineageReader:
         self._settings = settings
         self._client: MlflowClient = connect(settings)
 
+    @property
+    def registry(self) -> str:
+        """The registry's address, without secrets."""
+        return shown_uri(self._settings.tracking_uri)
+
     def versions(self, name: str = "") -> list[VersionInfo]:
         """Every version of a registered model, or of all; oldest first."""
         quote = '"' if "'" in name else "'"
@@ -171,7 +176,19 @@ def _dataset(given: DatasetInput) -> DatasetFacts:
         digest=dataset.digest,
         rows=rows if isinstance(rows, int) else None,
         context=context,
+        spans=_spans(profile.get("spans")),
     )
+
+
+def _spans(given: Any) -> dict[str, str]:
+    """Span -> its rows and digest, in words."""
+    if not isinstance(given, dict):
+        return {}
+    return {
+        str(name): f"rows {span.get('num_rows')}, digest {span.get('digest')}"
+        for name, span in given.items()
+        if isinstance(span, dict)
+    }
 
 
 def _object(text: str | None) -> dict[str, Any]:

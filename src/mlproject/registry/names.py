@@ -21,8 +21,8 @@ SPANS_TAG = f"{TAG}spans"  # JSON list of [number, version or null, dated], as i
 # SHA-256 of what was registered, by `integrity.model_digest`.
 MODEL_DIGEST_TAG, KERAS_DIGEST_TAG = f"{TAG}model_digest", f"{TAG}keras_digest"
 
-# Of a copy: the version that was copied, as NAME/VERSION and what else is to be said.
-COPIED_FROM_TAG = f"{TAG}copied_from"
+# Of a copy: what was copied, as URI/NAME/VERSION without secrets, and the run that made it there.
+COPIED_FROM_TAG, COPIED_FROM_RUN_TAG = f"{TAG}copied_from", f"{TAG}copied_from_run"
 
 # `benison.run.train`: the MLflow run in which the step's artifact was made.
 RUN_TAG = f"{TAG}run."

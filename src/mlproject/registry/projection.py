@@ -7,13 +7,14 @@ before it was through.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlproject.errors import RegistryError
 from mlproject.promotion.stages import Stage
 from mlproject.promotion.standing import Standing
+from mlproject.registry.ledger_run import named
 from mlproject.registry.names import CHALLENGER_ALIAS, CHAMPION_ALIAS, PREVIOUS_ALIAS, STAGE_TAG
 from mlproject.sections.registry import RegistrySection
 from mlproject.settings import Settings
@@ -21,6 +22,7 @@ from mlproject.tracking import TAG, translate_mlflow_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 PROJECTED_TAG, POLICY_TAG, ALERT_TAG = f"{TAG}projected", f"{TAG}policy", f"{TAG}alert"
 MLFLOW_STAGES: Mapping[Stage, str] = {
@@ -81,13 +83,12 @@ class Projection:
             alert=model.tags.get(ALERT_TAG, ""),
         )
 
-    def write(self, name: str, standing: Standing, *, mirror_stages: bool) -> tuple[str, ...]:
+    def write(self, name: str, standing: Standing) -> tuple[str, ...]:
         """Makes MLflow show a standing; writes only what differs.
 
         Args:
             name: The registered model.
             standing: What its ledger adds up to.
-            mirror_stages: Whether MLflow's deprecated stages are set as well.
 
         Returns:
             What was written, in words.
@@ -95,11 +96,13 @@ class Projection:
         written = []
         with translate_mlflow_errors(f"Showing the stages of '{name}'", self._settings):
             model = self._client.get_registered_model(name)
+            versions = self._client.search_model_versions(named(name))
+            there = standing.among(int(version.version) for version in versions)
             # The champion last: whoever follows it finds the rest in place.
             for alias, version in (
-                (PREVIOUS_ALIAS, standing.previous),
-                (CHALLENGER_ALIAS, standing.challenger),
-                (CHAMPION_ALIAS, standing.champion),
+                (PREVIOUS_ALIAS, there.previous),
+                (CHALLENGER_ALIAS, there.challenger),
+                (CHAMPION_ALIAS, there.champion),
             ):
                 now = model.aliases.get(alias)
                 if version is None and now is not None:
@@ -108,7 +111,8 @@ class Projection:
                 elif version is not None and str(now) != str(version):
                     self._client.set_registered_model_alias(name, alias, str(version))
                     written.append(f"alias {alias} -> {version}")
-            written += self._write_stages(name, standing, mirror_stages)
+            mirror = _policy(name, model.tags.get(POLICY_TAG)).mirror_stages
+            written += self._write_stages(versions, standing, mirror)
             if model.tags.get(PROJECTED_TAG) != str(standing.entries):
                 self._client.set_registered_model_tag(name, PROJECTED_TAG, str(standing.entries))
         return tuple(written)
@@ -127,11 +131,12 @@ class Projection:
             if model.tags.get(tag) != value:
                 self._client.set_registered_model_tag(name, tag, value)
 
-    def _write_stages(self, name: str, standing: Standing, mirror: bool) -> list[str]:
+    def _write_stages(
+        self, versions: Iterable[ModelVersion], standing: Standing, mirror: bool
+    ) -> list[str]:
         written = []
-        quote = '"' if "'" in name else "'"
-        for version in self._client.search_model_versions(f"name={quote}{name}{quote}"):
-            number = int(version.version)
+        for version in versions:
+            name, number = version.name, int(version.version)
             stage = standing.stage(number)
             if (version.tags or {}).get(STAGE_TAG, Stage.NONE) != stage:
                 self._client.set_model_version_tag(name, str(number), STAGE_TAG, stage.value)

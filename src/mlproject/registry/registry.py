@@ -14,12 +14,10 @@ from mlproject.errors import RegistryError, closest
 from mlproject.registry.integrity import DIGEST_TAGS, RESTORE, check_model, model_digest
 from mlproject.registry.logged_model import log_model, write_evidence
 from mlproject.registry.names import (
-    BLESSING_TAG,
     CHAMPION_ALIAS,
     EVIDENCE,
     KERAS_DIGEST_TAG,
     MODEL_DIGEST_TAG,
-    PREVIOUS_ALIAS,
     SAMPLE_FILE,
     SAMPLE_TAG,
     TRAIN_RUN_TAG,
@@ -32,8 +30,6 @@ from mlproject.tracking.names import MAX_VERSION_TAG_CHARS, mlflow_tags
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
-
-ANY_CHAMPION = -1
 
 
 class Registry:
@@ -183,50 +179,6 @@ class Registry:
                 next_step="train anew: `benison train PROJECT --from train`",
             )
 
-    def promote(
-        self, version: VersionInfo, *, compared_with: int | None = ANY_CHAMPION
-    ) -> VersionInfo | None:
-        """Makes a version champion, and the champion before it `previous`.
-
-        Args:
-            version: The version.
-            compared_with: The champion that its evaluation compared it with, None for none; any
-                champion may be replaced if left out.
-
-        Returns:
-            The champion before, or None.
-
-        Raises:
-            RegistryError: The version is not blessed, or was compared with another champion.
-        """
-        if version.tags.get(BLESSING_TAG) != "BLESSED":
-            raise RegistryError(
-                f"Version {version.version} of '{version.name}' cannot become champion",
-                received=f"blessing {version.tags.get(BLESSING_TAG, '(none)')}",
-                expected="BLESSED",
-            )
-        before = self.champion(version.name)
-        if before is not None and before.version == version.version:
-            return self._by_alias(version.name, PREVIOUS_ALIAS)
-        now = before.version if before else None
-        if compared_with not in (ANY_CHAMPION, now):
-            raise RegistryError(
-                f"Promoting version {version.version} of '{version.name}' failed: the champion "
-                "changed during the run",
-                received=f"champion {now}; the candidate was compared with {compared_with}",
-                expected="a champion that the candidate was compared with",
-                next_step="run again: it will be evaluated against the new champion",
-            )
-        with self._translate(f"Promoting version {version.version} of '{version.name}'"):
-            if before is not None:
-                self._client.set_registered_model_alias(
-                    version.name, PREVIOUS_ALIAS, str(before.version)
-                )
-            self._client.set_registered_model_alias(
-                version.name, CHAMPION_ALIAS, str(version.version)
-            )
-        return before
-
     def download(self, version: VersionInfo, what: str, into: Path) -> Path:
         """Copies a folder or file of a version's artifacts.
 
@@ -270,7 +222,7 @@ class Registry:
                 next_step=RESTORE,
             )
         digest = version.tags.get(DIGEST_TAGS.get(what, ""))
-        if digest:
+        if digest is not None:
             model = f"The {what} of version {version.version} of '{version.name}'"
             try:
                 check_model(copied, digest, model)

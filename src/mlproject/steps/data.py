@@ -55,6 +55,11 @@ def run_ingest(ctx: StepContext) -> Mapping[str, Any]:
                 rows=rows,
                 context=name,
                 columns=dict(examples.columns),
+                spans={
+                    str(f.span): (f.rows, f.digest)
+                    for f in examples.files
+                    if f.split == name and f.span is not None
+                },
             )
             for name, rows in examples.splits
         ),

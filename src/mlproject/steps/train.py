@@ -13,7 +13,7 @@ from mlproject.errors import ConfigError, RegistryError
 from mlproject.execution import StepContext
 from mlproject.progress import Event, emit
 from mlproject.record import Record, figures_folder
-from mlproject.registry import KERAS_MODEL
+from mlproject.registry import KERAS_DIGEST_TAG, KERAS_MODEL
 from mlproject.schema import SCHEMA_FILE, read_schema, serving_features
 from mlproject.steps.planned import (
     hyperparameters_of,
@@ -32,6 +32,7 @@ def run_train(ctx: StepContext) -> Mapping[str, Any]:
     """Transformed rows to a SavedModel."""
     from mlproject.evaluation.eval_split import check_eval_split
     from mlproject.figures import learning_curves
+    from mlproject.reproduction.environment import environment_tag
     from mlproject.training import INPUTS_FILE, MODEL_FOLDER, is_chief, train_model
     from mlproject.warmup import write_warmup_requests
 
@@ -65,7 +66,10 @@ def run_train(ctx: StepContext) -> Mapping[str, Any]:
     Record(
         params={**params, **request.hyperparameters, "warmup_requests": asked},
         curves=history,
-        tags={f"{TAG}module_digest": ctx.plan.digests.module},
+        tags={
+            f"{TAG}module_digest": ctx.plan.digests.module,
+            **environment_tag(section.distribute),
+        },
     ).write(ctx.out_dir)
     inputs = json.loads((ctx.out_dir / INPUTS_FILE).read_text(encoding="utf-8"))
     last = {name: values[-1] for name, values in history.items()}
@@ -127,5 +131,7 @@ def _base_model(ctx: StepContext) -> Iterator[Path | None]:
         try:
             base_model = ctx.registry.download(version, KERAS_MODEL, base_model).parent
         except RegistryError as err:
+            if version.tags.get(KERAS_DIGEST_TAG):  # it has one, gone or changed
+                raise
             ctx.note(f"version {version.version} has no {KERAS_MODEL}: {err.received}")
         yield base_model

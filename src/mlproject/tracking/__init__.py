@@ -9,7 +9,7 @@ from mlproject.tracking.connection import (
     translate_mlflow_errors,
 )
 from mlproject.tracking.names import FINGERPRINT_TAG, ROOT_TAG, STEP_TAG, TAG
-from mlproject.tracking.tracker import Tracker, user_name
+from mlproject.tracking.tracker import Tracker
 
 __all__ = [
     "FINGERPRINT_TAG",
@@ -24,5 +24,4 @@ __all__ = [
     "quiet_environment",
     "shown_uri",
     "translate_mlflow_errors",
-    "user_name",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from mlproject.record import Record
+from mlproject.record import Dataset, Record
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -15,12 +15,13 @@ _MLFLOW_TYPES = {"int": "long", "float": "double", "string": "string", "bytes": 
 
 def dataset_inputs(record: Record) -> list[DatasetInput]:
     """What a step read, with its type, digest and number of rows."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.entities import Dataset as MLflowDataset
+    from mlflow.entities import DatasetInput, InputTag
     from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
     return [
         DatasetInput(
-            Dataset(
+            MLflowDataset(
                 name=item.name,
                 digest=item.digest[:36],
                 source_type=_source_type(item.uri),
@@ -33,12 +34,18 @@ def dataset_inputs(record: Record) -> list[DatasetInput]:
                         ]
                     }
                 ),
-                profile=json.dumps({"num_rows": item.rows}),
+                profile=json.dumps({"num_rows": item.rows} | _spans(item)),
             ),
             [InputTag(MLFLOW_DATASET_CONTEXT, item.context)],
         )
         for item in record.datasets
     ]
+
+
+def _spans(item: Dataset) -> dict[str, Any]:
+    """Rows and digest of each span; nothing where the data has none."""
+    spans = {name: {"num_rows": r, "digest": d} for name, (r, d) in item.spans.items()}
+    return {"spans": spans} if spans else {}
 
 
 def _mlflow_type(column_type: str) -> dict[str, Any]:

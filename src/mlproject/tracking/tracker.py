@@ -7,7 +7,6 @@ cannot mix runs up.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from mlproject.tracking.connection import connect, shown_uri, translate_mlflow_e
 from mlproject.tracking.datasets import dataset_inputs
 from mlproject.tracking.evaluation_results import log_evaluation, validate_evaluation
 from mlproject.tracking.names import ROOT_TAG, TAG, mlflow_key, mlflow_params, mlflow_tags
+from mlproject.user import user_name
 
 SYSTEM_METRICS_S = 2.0
 
@@ -253,10 +253,3 @@ class Tracker:
 
     def _translate(self, doing: str) -> Any:
         return translate_mlflow_errors(doing, self._settings)
-
-
-def user_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

@@ -24,6 +24,7 @@ class ModelManager:
     Args:
         models: The base path of each model.
         pinned_versions: The version to serve, for models that shall not follow the newest.
+        keep_previous: Keep the version before each model's present one loaded.
         poll_wait_s: Seconds between two looks at the base paths; 0 looks once, at the start.
     """
 
@@ -32,10 +33,12 @@ class ModelManager:
         models: Mapping[str, Path],
         pinned_versions: Mapping[str, int] | None = None,
         poll_wait_s: float = 1.0,
+        *,
+        keep_previous: bool = False,
     ) -> None:
         pins = pinned_versions or {}
         self._models = {
-            name: ServedModel(name, Path(base_path), pins.get(name))
+            name: ServedModel(name, Path(base_path), pins.get(name), keep_previous=keep_previous)
             for name, base_path in models.items()
         }
         self._poll_wait_s = poll_wait_s

@@ -40,6 +40,7 @@ class ModelServer:
         grpc_port: The gRPC port; 0 chooses a free one.
         poll_wait_s: Seconds between two looks for new versions; 0 looks at the start only.
         pinned_versions: The version to serve, by model, instead of the newest.
+        keep_previous: Keep the version before the present one loaded: it takes over again at once.
         threads: How many requests each of the two APIs works on at once.
         max_request_bytes: The largest request body.
     """
@@ -53,10 +54,13 @@ class ModelServer:
         poll_wait_s: float = 1.0,
         *,
         pinned_versions: Mapping[str, int] | None = None,
+        keep_previous: bool = False,
         threads: int = 8,
         max_request_bytes: int = MAX_REQUEST_BYTES,
     ) -> None:
-        self._manager = ModelManager(models, pinned_versions, poll_wait_s)
+        self._manager = ModelManager(
+            models, pinned_versions, poll_wait_s, keep_previous=keep_previous
+        )
         self._host = host
         self._rest_port = rest_port
         self._grpc_port = grpc_port

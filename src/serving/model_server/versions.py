@@ -40,10 +40,11 @@ class VersionStatus:
 
 @dataclass
 class _Live:
-    """A loaded version, and how many requests run on it."""
+    """A loaded version, the files that it was loaded from, and how many requests run on it."""
 
     version: int
     model: LoadedModel
+    tree: frozenset[tuple[str, int, int]]
     in_flight: int = 0
     retired: bool = False
 
@@ -59,13 +60,24 @@ class ServedModel:
         name: The model's name in requests.
         base_path: The folder with one numeric sub-folder per version.
         pinned_version: The version to serve; None serves the newest in `base_path`.
+        keep_previous: Keep the version before loaded: it answers those who ask for it by its
+            number, and takes over again without a load. It costs its memory.
     """
 
-    def __init__(self, name: str, base_path: Path, pinned_version: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        base_path: Path,
+        pinned_version: int | None = None,
+        *,
+        keep_previous: bool = False,
+    ) -> None:
         self.name = name
         self.base_path = Path(base_path)
         self._pinned_version = pinned_version
+        self._keep_previous = keep_previous
         self._live: _Live | None = None
+        self._previous: _Live | None = None
         self._statuses: dict[int, VersionStatus] = {}
         self._failed_trees: dict[int, frozenset[tuple[str, int, int]]] = {}
         self._closed = False
@@ -104,6 +116,8 @@ class ServedModel:
         """
         with self._state_lock:
             live = self._live
+            if version is not None and self._previous and version == self._previous.version:
+                live = self._previous
             if live is None or version not in (None, live.version):
                 asked = (
                     f"Latest({self.name})"
@@ -156,9 +170,11 @@ class ServedModel:
         """Stop serving; the last request under way unloads the version."""
         with self._state_lock:
             self._closed = True  # a load that is under way sees it and gives its model back
-            old, self._live = self._live, None
-        if old:
-            self._retire(old)
+            loaded = (self._live, self._previous)
+            self._live = self._previous = None
+        for live in loaded:
+            if live:
+                self._retire(live)
 
     def _wanted(self) -> int | None:
         if self._pinned_version is not None:
@@ -166,8 +182,14 @@ class ServedModel:
         return max(versions_in(self.base_path), default=None)
 
     def _swap_to(self, version: int) -> None:
-        self._set_status(VersionStatus(version, State.START))
         tree = self._tree(version)
+        with self._state_lock:
+            kept = self._previous
+            if kept and kept.version == version and kept.tree == tree and not self._closed:
+                self._live, self._previous = kept, self._live
+                logger.info("%s version %d answers again", self.name, version)
+                return
+        self._set_status(VersionStatus(version, State.START))
         self._set_status(VersionStatus(version, State.LOADING))
         try:
             path = versions_in(self.base_path).get(version)
@@ -182,7 +204,9 @@ class ServedModel:
         with self._state_lock:
             closed = self._closed
             if not closed:
-                old, self._live = self._live, _Live(version, model)
+                old, self._live = self._live, _Live(version, model, tree)
+                if self._keep_previous:
+                    old, self._previous = self._previous, old
                 self._statuses[version] = VersionStatus(version, State.AVAILABLE)
         if closed:
             model.close()
@@ -194,7 +218,8 @@ class ServedModel:
 
     def _retire(self, live: _Live) -> None:
         with self._state_lock:
-            self._statuses[live.version] = VersionStatus(live.version, State.UNLOADING)
+            if self._live is None or self._live.version != live.version:  # else loaded anew
+                self._statuses[live.version] = VersionStatus(live.version, State.UNLOADING)
             live.retired = True
             idle = live.in_flight == 0
         if idle:

@@ -1,0 +1,134 @@
+"""Which MLflow run is a model's ledger: of several processes that make one at once, one wins.
+
+MLflow takes the first value of a parameter alone, and a name of an experiment once. So who is first
+to lay claim in the run of the oldest version, or by an experiment's name where no version has a
+run, makes the ledger; the others take it, and delete their own.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from mlproject.errors import TrackingError
+from mlproject.settings import Settings
+from mlproject.tracking import TAG
+from mlproject.tracking.names import STEP_TAG
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+LEDGER_TAG = f"{TAG}ledger"
+LEDGER = "ledger"
+
+
+def make_ledger(client: MlflowClient, settings: Settings, name: str) -> str:
+    """Makes the ledger of a model that has none, and the registered model where there is none.
+
+    Args:
+        client: MLflow's client.
+        settings: The platform's settings.
+        name: The registered model.
+
+    Returns:
+        The ledger's run: ours, or that of somebody who was faster.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+
+    tags = {MLFLOW_RUN_NAME: f"ledger: {name}", STEP_TAG: LEDGER, f"{TAG}model": name}
+    made = client.create_run(_experiment_id(client, settings, name), tags=tags).info.run_id
+    client.set_terminated(made, "FINISHED")
+    try:
+        client.create_registered_model(name, tags={LEDGER_TAG: made})
+        return str(made)
+    except MlflowException as err:
+        if err.error_code != "RESOURCE_ALREADY_EXISTS":
+            client.delete_run(made)
+            raise
+    chosen = client.get_registered_model(name).tags.get(LEDGER_TAG)
+    if not chosen:
+        chosen = _first(client, name, made)
+        client.set_registered_model_tag(name, LEDGER_TAG, chosen)
+    if chosen != made:
+        client.delete_run(made)
+    return str(chosen)
+
+
+def _experiment_id(client: MlflowClient, settings: Settings, name: str) -> str:
+    """The model's experiment, which somebody else may make at this moment."""
+    from mlproject.tracking import Tracker
+
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None and experiment.lifecycle_stage == "active":
+        return str(experiment.experiment_id)
+    try:
+        return str(Tracker(settings, name).experiment_id)
+    except TrackingError:
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None or experiment.lifecycle_stage != "active":
+            raise
+        return str(experiment.experiment_id)
+
+
+def _first(client: MlflowClient, name: str, made: str) -> str:
+    """The run of who laid claim first; a claim of a run that is gone by now does not count."""
+    anchor = _anchor(client, name)
+    for number in itertools.count(1):
+        if anchor is not None:
+            there = _claim_in_run(client, anchor, f"{LEDGER_TAG}.{number}", made)
+        else:
+            there = _claim_by_name(client, f"ledger {number}: {name}", made)
+        if there == made or _is_active(client, there):
+            break
+    return there
+
+
+def _anchor(client: MlflowClient, name: str) -> str | None:
+    """The run of the oldest version that has one."""
+    versions = client.search_model_versions(named(name))
+    runs = [v.run_id for v in sorted(versions, key=lambda v: int(v.version)) if v.run_id]
+    return next((str(run_id) for run_id in runs if _is_active(client, run_id)), None)
+
+
+def _claim_in_run(client: MlflowClient, anchor: str, claim: str, made: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.log_param(anchor, claim, made)
+        return made
+    except MlflowException:
+        there = client.get_run(anchor).data.params.get(claim)
+        if there is None:
+            raise
+        return str(there)
+
+
+def _claim_by_name(client: MlflowClient, claim: str, made: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_experiment(claim, tags={LEDGER_TAG: made})
+        return made
+    except MlflowException:
+        there = client.get_experiment_by_name(claim)
+        if there is None:
+            raise
+        return str(there.tags.get(LEDGER_TAG, ""))
+
+
+def _is_active(client: MlflowClient, run_id: str) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as err:
+        if err.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return False
+        raise
+
+
+def named(name: str) -> str:
+    """MLflow's filter for a registered model's name."""
+    quote = '"' if "'" in name else "'"
+    return f"name={quote}{name}{quote}"
