@@ -33,7 +33,7 @@ from mlproject.promotion.entries import Entry
 from mlproject.promotion.promoter import Ask, RefusedTransitionError
 from mlproject.promotion.stages import Stage, is_legal
 from mlproject.promotion.standing import champion_at
-from mlproject.registry import BLESSING_TAG, Registry, VersionInfo
+from mlproject.registry import BLESSING_TAG, INFRA_TAG, Registry, VersionInfo
 from mlproject.settings import Settings
 
 STAGES = st.sampled_from(Stage)
@@ -75,7 +75,8 @@ class Promotion(RuleBasedStateMachine):
     @rule(version=versions, after=STAGES, override=st.booleans(), stale=st.booleans())
     def move(self, version: VersionInfo, after: Stage, override: bool, stale: bool) -> None:
         if stale:  # what a caller once read of the version counts for nothing
-            version = VersionInfo(version.name, version.version, {BLESSING_TAG: "BLESSED"}, None)
+            tags = {BLESSING_TAG: "BLESSED", INFRA_TAG: "INFRA_BLESSED"}
+            version = VersionInfo(version.name, version.version, tags, None)
         ask = Ask(after, "why", "ann", override="an incident" if override else "")
         self.attempt(lambda: self.promoter.move(version, ask))
 
