@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from flows.decision import Decision, what_became_of
 from flows.prefect_server import configured_server, prefect_environment
 from mlproject.errors import PlatformError
+from mlproject.promotion.asks import PLATFORM
 from mlproject.promotion.entries import Entry
-from mlproject.promotion.promoter import PLATFORM, Promoter
+from mlproject.promotion.promoter import Promoter
 from mlproject.settings import Settings
 
 if TYPE_CHECKING:

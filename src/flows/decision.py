@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mlproject.promotion.asks import Ask
 from mlproject.promotion.entries import Entry
-from mlproject.promotion.promoter import Ask, Promoter
+from mlproject.promotion.promoter import Promoter
 from mlproject.promotion.stages import Stage
 from mlproject.registry import VersionInfo
 from mlproject.registry.ledger import LedgerConflictError

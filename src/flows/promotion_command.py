@@ -118,7 +118,7 @@ def champion(args: argparse.Namespace) -> int:
 
 def promote(args: argparse.Namespace) -> int:
     """Takes a version to another stage, or asks for the approval that it needs."""
-    from mlproject.promotion.promoter import Ask
+    from mlproject.promotion.asks import Ask
     from mlproject.promotion.stages import Stage, parse_stage
 
     after = parse_stage(args.to)

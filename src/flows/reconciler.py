@@ -9,8 +9,8 @@ from typing import Any
 
 from flows.serve_guard import check_blessed, settle
 from mlproject.errors import PlatformError
+from mlproject.promotion.findings import Finding
 from mlproject.promotion.promoter import Promoter
-from mlproject.promotion.settle import Finding
 from mlproject.settings import Settings
 
 

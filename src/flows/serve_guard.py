@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mlproject.errors import ConfigError, RegistryError
+from mlproject.promotion.findings import Finding
 from mlproject.promotion.promoter import Promoter
-from mlproject.promotion.settle import Finding
 from mlproject.registry import (
     BLESSING_TAG,
     CHAMPION_ALIAS,

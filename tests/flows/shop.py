@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from mlproject.promotion.asks import Ask
 from mlproject.promotion.entries import Entry
-from mlproject.promotion.promoter import Ask, Promoter
+from mlproject.promotion.promoter import Promoter
 from mlproject.promotion.stages import Stage
 from mlproject.registry import (
     BLESSING_TAG,

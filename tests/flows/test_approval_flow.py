@@ -17,7 +17,7 @@ from tests.flows.shop import Shop
 
 from flows.cli import main
 from flows.prefect_server import prefect_environment, start_own_server
-from mlproject.promotion.promoter import Ask
+from mlproject.promotion.asks import Ask
 from mlproject.promotion.stages import Stage
 from mlproject.settings import read_settings
 

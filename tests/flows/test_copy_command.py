@@ -21,7 +21,8 @@ import pytest
 import requests
 
 from flows.cli import main
-from mlproject.promotion.promoter import Ask, Promoter
+from mlproject.promotion.asks import Ask
+from mlproject.promotion.promoter import Promoter
 from mlproject.promotion.stages import Stage
 from mlproject.registry import (
     BLESSING_TAG,

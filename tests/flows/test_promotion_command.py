@@ -13,7 +13,8 @@ import pytest
 
 from flows.cli import main
 from mlproject.blessing.verdict import INFRA_BLESSED
-from mlproject.promotion.promoter import Ask, Promoter
+from mlproject.promotion.asks import Ask
+from mlproject.promotion.promoter import Promoter
 from mlproject.promotion.stages import Stage
 from mlproject.registry.names import BLESSING_TAG, INFRA_TAG
 from mlproject.sections import RegistrySection

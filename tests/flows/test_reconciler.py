@@ -11,7 +11,8 @@ from tests.flows.shop import Shop
 
 from flows.cli import main
 from flows.reconciler import reconcile_model
-from mlproject.promotion.promoter import Ask, Promoter
+from mlproject.promotion.asks import Ask
+from mlproject.promotion.promoter import Promoter
 from mlproject.promotion.stages import Stage
 from mlproject.registry import BLESSING_TAG
 

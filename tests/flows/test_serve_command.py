@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from flows.serve_command import _follow
-from mlproject.promotion.promoter import Ask, Promoter
+from mlproject.promotion.asks import Ask
+from mlproject.promotion.promoter import Promoter
 from mlproject.promotion.stages import Stage
 from mlproject.registry import (
     BLESSING_TAG,

@@ -24,7 +24,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from mlproject.errors import ConfigError, RegistryError, TrackingError
-from mlproject.promotion.promoter import Ask, Promoter
+from mlproject.promotion.asks import Ask
+from mlproject.promotion.promoter import Promoter
 from mlproject.promotion.stages import Stage
 from mlproject.registry import (
     BASE_TAG,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlproject.promotion.promoter import PLATFORM, Ask, Promoter
+from mlproject.promotion.asks import PLATFORM, Ask
+from mlproject.promotion.promoter import Promoter
 from mlproject.promotion.stages import Stage
 from mlproject.registry import VersionInfo
 from mlproject.sections.registry import RegistrySection

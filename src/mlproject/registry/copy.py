@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlproject.errors import RegistryError, TrackingError
-from mlproject.promotion.promoter import Ask, Promoter
+from mlproject.promotion.asks import Ask
+from mlproject.promotion.promoter import Promoter
 from mlproject.promotion.stages import Stage
 from mlproject.registry.copy_run import Place, find_copy, finish_run
 from mlproject.registry.copy_source import Described, Files, describe, fetch, find_run

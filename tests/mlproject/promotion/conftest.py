@@ -26,8 +26,9 @@ from tests.conftest import Postgres
 from tests.mlproject.promotion.memory import MemoryClient
 
 from flows.prefect_server import free_port
-from mlproject.promotion import promoter as promoter_module
-from mlproject.promotion.promoter import Ask, Promoter
+from mlproject.promotion import settling as settling_module
+from mlproject.promotion.asks import Ask
+from mlproject.promotion.promoter import Promoter
 from mlproject.promotion.stages import Stage
 from mlproject.promotion.standing import Standing
 from mlproject.registry import BLESSING_TAG, INFRA_TAG, Registry, VersionInfo
@@ -236,7 +237,7 @@ def names() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def look_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No other process is about, unless a test starts one."""
-    monkeypatch.setattr(promoter_module, "LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(settling_module, "LOOK_AGAIN_S", 0.0)
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mlproject.errors import PlatformError
-from mlproject.promotion import promoter as promoter_module
+from mlproject.promotion import settling as settling_module
+from mlproject.promotion.asks import Ask
 from mlproject.promotion.entries import Entry
-from mlproject.promotion.promoter import Ask, Promoter
+from mlproject.promotion.promoter import Promoter
 from mlproject.promotion.stages import parse_stage
 from mlproject.registry import VersionInfo
 from mlproject.settings import Settings
@@ -78,7 +79,7 @@ def at_once(settings: Settings, calls: Sequence[Call]) -> list[str]:
 
 
 def _run(settings: Settings, call: Call, number: int, barrier: Any, answers: Any) -> None:
-    promoter_module.LOOK_AGAIN_S = 0.2
+    settling_module.LOOK_AGAIN_S = 0.2
     promoter = Promoter(settings)
     promoter.history(call[1])  # the store is open before the race begins
     barrier.wait(LIMIT_S)
@@ -109,7 +110,7 @@ def die_at(settings: Settings, call: Call, write: int, *, after: bool) -> bool:
 
 
 def _run_and_die(settings: Settings, call: Call, write: int, after: bool) -> None:
-    promoter_module.LOOK_AGAIN_S = 0.0
+    settling_module.LOOK_AGAIN_S = 0.0
     promoter = Promoter(settings)
     count = 0
 

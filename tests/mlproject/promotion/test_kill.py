@@ -9,7 +9,7 @@ import pytest
 from tests.mlproject.promotion.conftest import Model
 from tests.mlproject.promotion.processes import Call, die_at
 
-from mlproject.promotion.promoter import Ask
+from mlproject.promotion.asks import Ask
 from mlproject.promotion.stages import Stage
 from mlproject.registry.ledger_run import LEDGER_TAG
 

@@ -28,9 +28,9 @@ from hypothesis.stateful import (
 from tests.mlproject.promotion.conftest import Model, memory_model
 
 from mlproject.errors import RegistryError
-from mlproject.promotion import promoter as promoter_module
+from mlproject.promotion import settling as settling_module
+from mlproject.promotion.asks import Ask, RefusedTransitionError
 from mlproject.promotion.entries import Entry
-from mlproject.promotion.promoter import Ask, RefusedTransitionError
 from mlproject.promotion.stages import Stage, is_legal
 from mlproject.promotion.standing import champion_at
 from mlproject.registry import BLESSING_TAG, INFRA_TAG, Registry, VersionInfo
@@ -221,7 +221,7 @@ def quick(examples: int, steps: int) -> settings:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> type[Promotion]:
-    monkeypatch.setattr(promoter_module, "LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(settling_module, "LOOK_AGAIN_S", 0.0)
     return type("Machine", (Promotion,), {})
 
 

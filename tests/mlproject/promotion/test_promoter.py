@@ -13,9 +13,9 @@ import pytest
 from tests.mlproject.promotion.conftest import NOON, Model, memory_model
 
 from mlproject.errors import RegistryError, TrackingError
+from mlproject.promotion.asks import Ask, RefusedTransitionError
 from mlproject.promotion.entries import Move
-from mlproject.promotion.promoter import Ask, RefusedTransitionError
-from mlproject.promotion.settle import BY_HAND
+from mlproject.promotion.findings import BY_HAND
 from mlproject.promotion.stages import Stage
 from mlproject.promotion.standing import Standing, champion_at
 from mlproject.registry import BLESSING_TAG, VersionInfo

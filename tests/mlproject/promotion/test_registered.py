@@ -9,7 +9,8 @@ import pytest
 
 from mlproject.blessing.verdict import INFRA_BLESSED
 from mlproject.errors import RegistryError
-from mlproject.promotion.promoter import Ask, Promoter
+from mlproject.promotion.asks import Ask
+from mlproject.promotion.promoter import Promoter
 from mlproject.promotion.registered import Promoted, promote_registered
 from mlproject.promotion.stages import Stage
 from mlproject.registry import VersionInfo

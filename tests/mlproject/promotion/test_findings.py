@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mlproject.promotion.entries import Move
-from mlproject.promotion.settle import alias_finding, out_of_band
+from mlproject.promotion.findings import alias_finding, out_of_band
 from mlproject.promotion.stages import Stage
 from mlproject.promotion.standing import Standing
 
