@@ -248,7 +248,7 @@ class Product:
         return MlflowClient(self.tracking_uri, self.tracking_uri)
 
     def runs(self, status: str = "", parent: str = "", step: str = "") -> list[Any]:
-        """The MLflow runs of the project, filtered."""
+        """The MLflow runs of the project, filtered; the model's ledger is none of them."""
         client = self.mlflow()
         experiment = client.get_experiment_by_name("taxi")
         if experiment is None:
@@ -257,7 +257,8 @@ class Product:
         return [
             run
             for run in runs
-            if (not status or run.info.status == status)
+            if run.data.tags.get("benison.step") != "ledger"
+            and (not status or run.info.status == status)
             and (not parent or run.data.tags.get("mlflow.parentRunId") == parent)
             and (not step or run.data.tags.get("benison.step") == step)
         ]

@@ -48,7 +48,7 @@ def test_a_version_holds_what_it_was_made_of(trained: Trained, tmp_path: Path) -
         kept = evidence / "statistics" / f"Split-{split}" / "stats.pb"
         made = steps["statistics"] / f"Split-{split}" / "stats.pb"
         assert kept.read_bytes() == made.read_bytes()
-    for name in ("taxi.py", "schema.pbtxt", "cases.yaml"):
+    for name in ("taxi.py", "schema.pbtxt"):
         assert (evidence / "code" / name).is_file()
     for name in ("project.yaml", "differences.parquet", "blessing.json", "infra.json"):
         assert (evidence / name).is_file()

@@ -68,7 +68,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.delenv(name, raising=False)
         settings = read_settings()
         client = connect(settings)
-        run = client.create_run(client.create_experiment("toy"))
+        run = client.create_run(
+            client.create_experiment("toy", (settings.home / "artifacts").as_uri())
+        )
         registry = Registry(settings)
         both = (
             ("serving_default",),

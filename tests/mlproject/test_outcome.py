@@ -15,7 +15,7 @@ TABLE = [{"slice": "overall", "model": "candidate", "auc": 0.9}]
 EVALUATED = {"evaluate": {"overall": {"auc": 0.9, "champion_auc": 0.8}, "table": TABLE}}
 BLESSED = {"bless": {"verdict": "BLESSED", "reasons": ["auc overall is 0.9"]}}
 SERVED = {
-    "register": {"name": "taxi", "version": 3},
+    "register": {"name": "taxi", "version": 3, "stage": "production"},
     "export": {},
     "serve": {"sample": {"fare": 1}, "prediction": [0.5], "port": 1},
 }
@@ -50,6 +50,15 @@ def test_a_candidate_without_a_blessing_registers_nothing(verdict: str) -> None:
     assert made.sample == {}
 
 
+def test_a_version_that_waits_is_staged_and_says_for_what() -> None:
+    waiting = {"register": {"version": 3, "stage": "staging", "waiting": "waits for a person"}}
+    made = outcome(PASSED, EVALUATED, BLESSED, waiting)
+    assert (made.status, made.exit_code, made.version) == ("staged", 0, 3)
+    assert made.waiting == "waits for a person"
+    assert made.reasons == ("auc overall is 0.9",)
+    assert made.sample == {}
+
+
 def test_data_that_is_blocked_trains_nothing() -> None:
     made = outcome({"ingest": {}}, {"validate": {"blocked": True, "reasons": ["block: tips"]}})
     assert (made.status, made.exit_code, made.version) == ("blocked", 4, None)
@@ -60,7 +69,7 @@ def test_data_that_is_blocked_trains_nothing() -> None:
 
 @pytest.mark.parametrize("last", ["ingest", "train", "evaluate", "bless", "register", "export"])
 def test_a_run_that_stopped_on_the_way_is_not_blessed(last: str) -> None:
-    values: dict[str, dict[str, Any]] = {**PASSED, **BLESSED, "register": {"version": 3}}
+    values: dict[str, dict[str, Any]] = {**PASSED, **BLESSED, **SERVED}
     assert outcome({last: values.get(last, {})}).status == "not_blessed"
 
 
@@ -73,6 +82,9 @@ def test_a_run_that_stopped_on_the_way_is_not_blessed(last: str) -> None:
         (artifact("bless", verdict="NOT_BLESSED"), "not_blessed"),
         (artifact("bless", verdict="NOT_VALIDATED"), "not_blessed"),
         (artifact("train"), None),
+        (artifact("register", stage="production"), None),
+        (artifact("register", stage="staging"), "staged"),
+        (artifact("register", stage="rejected"), "staged"),
         (artifact("export"), None),
         (artifact("serve"), "blessed"),
     ],
@@ -81,7 +93,7 @@ def test_which_artifacts_end_a_pipeline(made: Artifact, status: str | None) -> N
     assert ends_with(made) == status
 
 
-@pytest.mark.parametrize("step", ["validate", "bless"])
+@pytest.mark.parametrize("step", ["validate", "bless", "register"])
 def test_a_verdict_that_is_missing_is_not_passed_over(step: str) -> None:
     with pytest.raises(KeyError):
         ends_with(artifact(step))
