@@ -112,7 +112,9 @@ def test_a_terminated_reproduction_leaves_a_killed_run_and_nothing_else(trained:
     with trained.product.start("reproduce", f"taxi/{trained.champion}") as running:
         running.line("✓ ingest", timeout_s=240)
         running.process.send_signal(signal.SIGTERM)
-        assert running.process.wait(timeout=60) == 130
+        # CPython ends by SIGINT itself where the interrupt went through code given as a text (an
+        # import that makes a dataclass); for a shell that is 130 as well.
+        assert running.process.wait(timeout=60) in (130, -signal.SIGINT)
     assert running.lines[-1] == "benison reproduce: interrupted; nothing is kept"
     assert scratch_runs(trained)[0].info.status == "KILLED"
     assert left_over(trained) == []

@@ -86,11 +86,13 @@ def test_a_chief_and_a_worker_train_together(folder: Path) -> None:
     worker = start(["train-worker", str(folder)], tf_config(1, ports))
     chief = start(["step", "train", str(folder)], tf_config(0, ports))
     try:
-        (out, said), (_, along) = chief.communicate(timeout=200), worker.communicate(timeout=60)
+        out, said = chief.communicate(timeout=200)
+        assert chief.returncode == 0, said
+        _, along = worker.communicate(timeout=60)
     finally:
         chief.kill()
         worker.kill()
-    assert (chief.returncode, worker.returncode) == (0, 0), said + along
+    assert worker.returncode == 0, along
     assert "the chief has the model" in along
     manifest = json.loads((Path(out.strip()) / "artifact.json").read_text(encoding="utf-8"))
     assert manifest["value"]["epochs"] == 2

@@ -48,7 +48,8 @@ def run_train(ctx: StepContext) -> Mapping[str, Any]:
     eval_split = ctx.inputs["ingest"].path / EVAL_SPLIT
     cases = read_planned_cases(ctx)
     check_eval_split(eval_split, ctx.inputs["transform"].path, config, cases)
-    _check_names(ctx)
+    if section.distribute != "multi_worker":  # workers join before TensorFlow is used
+        _check_names(ctx)
     with train_request(ctx) as request:
         history = train_model(
             request,
