@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlproject.errors import ConfigError, RegistryError
 from mlproject.promotion.findings import Finding
+from mlproject.promotion.guards import BLESSED
 from mlproject.promotion.promoter import Promoter
 from mlproject.registry import (
     BLESSING_TAG,
@@ -16,7 +17,6 @@ from mlproject.registry.ledger import LedgerConflictError
 from mlproject.settings import Settings
 
 TRIES = 3
-BLESSED = "BLESSED"
 
 
 def resolve_guarded(

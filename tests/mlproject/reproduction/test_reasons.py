@@ -36,7 +36,7 @@ def test_a_difference_that_nothing_recorded_explains_is_put_down_to_the_training
         ({"now": {**HERE, "cores": "8"}}, "processor cores: 2 then, 8 now"),
         ({"then": {}}, "was not recorded"),
         ({"commit": "a" * 40 + "-dirty"}, "uncommitted changes on commit aaaaaaaaaaaa;"),
-        ({"from_folder": "/work/taxi"}, "other files come from /work/taxi as it is now"),
+        ({"from_folder": "/home/ann/taxi"}, "other files come from /home/ann/taxi as it is now"),
         ({"module": "mine.py"}, "the module file is mine.py, not the recorded one"),
         ({"changed_steps": ("train",)}, "the step 'train' is not planned as it was"),
     ],
