@@ -54,6 +54,7 @@ class Books:
         standing: Standing,
         policy: RegistrySection | None = None,
     ) -> Case:
+        """What the guards are asked about a version; without a policy, for a rollback's sake."""
         rules = policy or RegistrySection()
         return Case(
             version=version.version,
@@ -101,6 +102,14 @@ class Books:
         evidence: Mapping[str, str],
         deadline: datetime | None = None,
     ) -> tuple[Entry, ...]:
+        """Writes the entry that follows those it was decided on.
+
+        Returns:
+            All entries now.
+
+        Raises:
+            LedgerConflictError: Another change came first.
+        """
         when = max([self.now(), *(entry.when for entry in entries[-1:])])
         entry = Entry(event, version, moves, ask.who, ask.why, when, evidence, deadline)
         return (*entries, self.ledger.append(name, entry, after=len(entries)))
@@ -116,6 +125,11 @@ class Books:
             self.projection.write(name, add_up(entries))
 
     def version(self, name: str, number: int) -> VersionInfo:
+        """A version of a model.
+
+        Raises:
+            RegistryError: There is no such model or version; the closest is named.
+        """
         found = self.registry.version(name, number)
         return found or self.registry.resolve(f"{name}/{number}")
 

@@ -11,6 +11,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from mlproject.errors import TrackingError
+from mlproject.registry.names import versions_filter
 from mlproject.settings import Settings
 from mlproject.tracking import TAG
 from mlproject.tracking.names import STEP_TAG
@@ -86,7 +87,7 @@ def _first(client: MlflowClient, name: str, made: str) -> str:
 
 def _anchor(client: MlflowClient, name: str) -> str | None:
     """The run of the oldest version that has one."""
-    versions = client.search_model_versions(named(name))
+    versions = client.search_model_versions(versions_filter(name))
     runs = [v.run_id for v in sorted(versions, key=lambda v: int(v.version)) if v.run_id]
     return next((str(run_id) for run_id in runs if _is_active(client, run_id)), None)
 
@@ -126,9 +127,3 @@ def _is_active(client: MlflowClient, run_id: str) -> bool:
         if err.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return False
         raise
-
-
-def named(name: str) -> str:
-    """MLflow's filter for a registered model's name."""
-    quote = '"' if "'" in name else "'"
-    return f"name={quote}{name}{quote}"

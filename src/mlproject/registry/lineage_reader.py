@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from mlproject.lineage.values import DatasetFacts, RunFacts
 from mlproject.promotion.entries import Entry
 from mlproject.registry.ledger import Ledger
-from mlproject.registry.values import VersionInfo
+from mlproject.registry.names import versions_filter
+from mlproject.registry.values import VersionInfo, version_info
 from mlproject.settings import Settings
 from mlproject.tracking import connect, shown_uri, translate_mlflow_errors
 
@@ -44,8 +45,7 @@ class LineageReader:
 
     def versions(self, name: str = "") -> list[VersionInfo]:
         """Every version of a registered model, or of all; oldest first."""
-        quote = '"' if "'" in name else "'"
-        wanted = f"name={quote}{name}{quote}" if name else ""
+        wanted = versions_filter(name) if name else ""
         with self._translate("Reading the model versions"):
             found = list(
                 _pages(
@@ -54,8 +54,7 @@ class LineageReader:
                     )
                 )
             )
-        made = [VersionInfo(v.name, int(v.version), dict(v.tags or {}), v.run_id) for v in found]
-        return sorted(made, key=lambda v: (v.name, v.version))
+        return sorted(map(version_info, found), key=lambda v: (v.name, v.version))
 
     def aliases(self, name: str) -> Mapping[int, tuple[str, ...]]:
         """Version -> its aliases."""

@@ -32,3 +32,9 @@ SAVED_MODEL, EVIDENCE, KERAS_MODEL = "saved_model", "evidence", "model.keras"
 # Inside `evidence/`.
 SAMPLE_FILE, CONFIG_FILE = "sample.json", "config.json"
 CODE, STATISTICS = "code", "statistics"
+
+
+def versions_filter(name: str) -> str:
+    """The filter of MLflow's search for the versions of a registered model."""
+    quote = '"' if "'" in name else "'"
+    return f"name={quote}{name}{quote}"

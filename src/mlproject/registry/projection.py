@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING
 from mlproject.errors import RegistryError
 from mlproject.promotion.stages import Stage
 from mlproject.promotion.standing import Standing
-from mlproject.registry.ledger_run import named
-from mlproject.registry.names import CHALLENGER_ALIAS, CHAMPION_ALIAS, PREVIOUS_ALIAS, STAGE_TAG
+from mlproject.registry.names import (
+    CHALLENGER_ALIAS,
+    CHAMPION_ALIAS,
+    PREVIOUS_ALIAS,
+    STAGE_TAG,
+    versions_filter,
+)
 from mlproject.sections.registry import RegistrySection
 from mlproject.settings import Settings
 from mlproject.tracking import TAG, translate_mlflow_errors
@@ -96,7 +101,7 @@ class Projection:
         written = []
         with translate_mlflow_errors(f"Showing the stages of '{name}'", self._settings):
             model = self._client.get_registered_model(name)
-            versions = self._client.search_model_versions(named(name))
+            versions = self._client.search_model_versions(versions_filter(name))
             there = standing.among(int(version.version) for version in versions)
             # The champion last: whoever follows it finds the rest in place.
             for alias, version in (

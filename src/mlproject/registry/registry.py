@@ -21,15 +21,15 @@ from mlproject.registry.names import (
     SAMPLE_FILE,
     SAMPLE_TAG,
     TRAIN_RUN_TAG,
+    versions_filter,
 )
-from mlproject.registry.values import Registration, VersionInfo, parse_reference
+from mlproject.registry.values import Registration, VersionInfo, parse_reference, version_info
 from mlproject.settings import Settings
 from mlproject.tracking import connect, first_line, translate_mlflow_errors
 from mlproject.tracking.names import MAX_VERSION_TAG_CHARS, mlflow_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
 
 
 class Registry:
@@ -59,9 +59,8 @@ class Registry:
     def versions(self, name: str) -> list[VersionInfo]:
         """Every version of a registered model, oldest first; empty if there is no such model."""
         with self._translate(f"Reading the versions of '{name}'"):
-            quote = '"' if "'" in name else "'"
-            found = self._client.search_model_versions(f"name={quote}{name}{quote}")
-        return sorted((_info(v) for v in found), key=lambda v: v.version)
+            found = self._client.search_model_versions(versions_filter(name))
+        return sorted((version_info(v) for v in found), key=lambda v: v.version)
 
     def resolve(self, reference: str) -> VersionInfo:
         """The version that `MODEL`, `MODEL@alias` or `MODEL/version` means.
@@ -144,7 +143,7 @@ class Registry:
             except BaseException:
                 self._client.delete_logged_model(logged.model_id)
                 raise
-            return _info(made)
+            return version_info(made)
 
     def _judge_again(self, known: VersionInfo, registration: Registration) -> VersionInfo:
         self._same_files_or_refuse(known, registration.tags)
@@ -244,7 +243,7 @@ class Registry:
 
         with self._translate(f"Reading the alias '{alias}' of '{name}'"):
             try:
-                return _info(self._client.get_model_version_by_alias(name, alias))
+                return version_info(self._client.get_model_version_by_alias(name, alias))
             except MlflowException as err:
                 if err.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     return None
@@ -277,7 +276,3 @@ def _with_digests(registration: Registration) -> Registration:
         KERAS_DIGEST_TAG: model_digest(keras_model) if keras_model else "",
     }
     return replace(registration, tags={**registration.tags, **digests})
-
-
-def _info(found: ModelVersion) -> VersionInfo:
-    return VersionInfo(found.name, int(found.version), dict(found.tags or {}), found.run_id)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlproject.errors import RegistryError
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,11 @@ class VersionInfo:
     version: int
     tags: Mapping[str, str]
     run_id: str | None
+
+
+def version_info(found: ModelVersion) -> VersionInfo:
+    """A version as MLflow gives it; its number is a text there, over HTTP."""
+    return VersionInfo(found.name, int(found.version), dict(found.tags or {}), found.run_id)
 
 
 @dataclass(frozen=True)
