@@ -63,7 +63,7 @@ ui: $(READY) ## Open the MLflow and Prefect pages of this machine's runs
 
 .PHONY: lock
 lock: | $(READY) ## Resolve pyproject.toml into requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra bigquery --extra dask --extra dev --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra bigquery --extra dask --extra kubernetes --extra dev --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --quiet \
 	  -o requirements.lock $(ARGS)
 

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -266,3 +267,21 @@ def any_model(any_settings: Settings, any_registry: Registry, names: Iterator[st
 def named_model(sqlite_settings: Settings, registry: Registry) -> Callable[[str], Model]:
     """A model of a name on SQLite."""
     return lambda name: Model(sqlite_settings, name, registry)
+
+
+@pytest.fixture
+def two_inserts() -> Iterator[Callable[[type], None]]:
+    """Has the first two sessions that insert a row of a kind wait until both are about to."""
+    from sqlalchemy import event
+    from sqlalchemy.orm import Session
+
+    kinds: list[type] = []
+    both, count = threading.Barrier(2), itertools.count()
+
+    def wait(session: Session, *_: object) -> None:
+        if any(isinstance(row, tuple(kinds)) for row in session.new) and next(count) < 2:
+            both.wait(60)
+
+    event.listen(Session, "before_flush", wait)
+    yield kinds.append
+    event.remove(Session, "before_flush", wait)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
+from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModelTag
 from tests.mlproject.promotion.conftest import Model
 from tests.mlproject.promotion.processes import at_once
 
@@ -156,6 +158,50 @@ def test_threads_that_open_a_ledger_at_once_get_one_run(model: Model, registered
     assert experiment is not None
     (active,) = model.client.search_runs([experiment.experiment_id])
     assert active.info.run_id in runs
+
+
+def test_threads_that_tag_a_model_at_once_are_all_heard(
+    model: Model, two_inserts: Callable[[type], None]
+) -> None:
+    """Both found no tag and insert one; the database takes one row, and MLflow refuses the other."""
+    model.version()
+    two_inserts(SqlRegisteredModelTag)
+    ledgers = [Ledger(model.settings) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        runs = set(pool.map(lambda ledger: ledger.open(model.name), ledgers))
+    assert runs == {model.tags()[LEDGER_TAG]}
+
+
+@pytest.mark.parametrize("with_run", [True, False])
+def test_a_version_that_is_registered_between_two_claims_makes_no_second_ledger(
+    model: Model, with_run: bool
+) -> None:
+    model.version()
+    slow, quick = Ledger(model.settings), Ledger(model.settings)
+    tag, found = slow._client.set_registered_model_tag, []
+
+    def overtaken(*args: str) -> None:
+        model.version(run_id=model.client.create_run("0").info.run_id if with_run else None)
+        found.append(quick.open(model.name))
+        tag(*args)
+
+    slow._client.set_registered_model_tag = overtaken  # type: ignore[method-assign]
+    assert [slow.open(model.name)] == found
+    assert found == [model.tags()[LEDGER_TAG]]
+
+
+def test_models_whose_versions_are_of_one_run_have_a_ledger_each(
+    model: Model, named_model: Callable[[str], Model]
+) -> None:
+    other = named_model(f"{model.name}-copy")
+    run_id = model.client.create_run("0").info.run_id
+    for each in (model, other):
+        each.version(run_id=run_id)
+    ledger = model.promoter.ledger
+    written = ledger.append(model.name, entry("first"), after=0)
+    assert ledger.open(other.name) != ledger.open(model.name)
+    assert ledger.entries(other.name) == ()
+    assert ledger.entries(model.name) == (written,)
 
 
 def test_processes_that_write_a_first_entry_at_once(any_model: Model) -> None:
