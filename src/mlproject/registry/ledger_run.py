@@ -1,8 +1,9 @@
 """Which MLflow run is a model's ledger: of several processes that make one at once, one wins.
 
-MLflow takes the first value of a parameter alone, and a name of an experiment once. So who is first
-to lay claim in the run of the oldest version, or by an experiment's name where no version has a
-run, makes the ledger; the others take it, and delete their own.
+MLflow takes a name once. Who makes the registered model names the ledger with it. Of a model that
+was there before, who is first to lay claim by the name of an experiment makes the ledger; the
+others take it, and delete their own. All lay claim at that one place: the run of a version would be
+another one as soon as an older version gets a run, and may be shared with another model.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from mlproject.errors import TrackingError
-from mlproject.registry.names import versions_filter
+from mlproject.registry.upsert import upsert
 from mlproject.settings import Settings
 from mlproject.tracking import TAG
 from mlproject.tracking.names import STEP_TAG
@@ -50,7 +51,7 @@ def make_ledger(client: MlflowClient, settings: Settings, name: str) -> str:
     chosen = client.get_registered_model(name).tags.get(LEDGER_TAG)
     if not chosen:
         chosen = _first(client, name, made)
-        client.set_registered_model_tag(name, LEDGER_TAG, chosen)
+        upsert(client.set_registered_model_tag, name, LEDGER_TAG, chosen)
     if chosen != made:
         client.delete_run(made)
     return str(chosen)
@@ -74,38 +75,14 @@ def _experiment_id(client: MlflowClient, settings: Settings, name: str) -> str:
 
 def _first(client: MlflowClient, name: str, made: str) -> str:
     """The run of who laid claim first; a claim of a run that is gone by now does not count."""
-    anchor = _anchor(client, name)
     for number in itertools.count(1):
-        if anchor is not None:
-            there = _claim_in_run(client, anchor, f"{LEDGER_TAG}.{number}", made)
-        else:
-            there = _claim_by_name(client, f"ledger {number}: {name}", made)
+        there = _claim(client, f"ledger {number}: {name}", made)
         if there == made or _is_active(client, there):
             break
     return there
 
 
-def _anchor(client: MlflowClient, name: str) -> str | None:
-    """The run of the oldest version that has one."""
-    versions = client.search_model_versions(versions_filter(name))
-    runs = [v.run_id for v in sorted(versions, key=lambda v: int(v.version)) if v.run_id]
-    return next((str(run_id) for run_id in runs if _is_active(client, run_id)), None)
-
-
-def _claim_in_run(client: MlflowClient, anchor: str, claim: str, made: str) -> str:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.log_param(anchor, claim, made)
-        return made
-    except MlflowException:
-        there = client.get_run(anchor).data.params.get(claim)
-        if there is None:
-            raise
-        return str(there)
-
-
-def _claim_by_name(client: MlflowClient, claim: str, made: str) -> str:
+def _claim(client: MlflowClient, claim: str, made: str) -> str:
     from mlflow.exceptions import MlflowException
 
     try:

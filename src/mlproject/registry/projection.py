@@ -21,6 +21,7 @@ from mlproject.registry.names import (
     STAGE_TAG,
     versions_filter,
 )
+from mlproject.registry.upsert import upsert
 from mlproject.sections.registry import RegistrySection
 from mlproject.settings import Settings
 from mlproject.tracking import TAG, translate_mlflow_errors
@@ -114,12 +115,13 @@ class Projection:
                     self._client.delete_registered_model_alias(name, alias)
                     written.append(f"alias {alias} deleted")
                 elif version is not None and str(now) != str(version):
-                    self._client.set_registered_model_alias(name, alias, str(version))
+                    upsert(self._client.set_registered_model_alias, name, alias, str(version))
                     written.append(f"alias {alias} -> {version}")
             mirror = _policy(name, model.tags.get(POLICY_TAG)).mirror_stages
             written += self._write_stages(versions, standing, mirror)
             if model.tags.get(PROJECTED_TAG) != str(standing.entries):
-                self._client.set_registered_model_tag(name, PROJECTED_TAG, str(standing.entries))
+                entries = str(standing.entries)
+                upsert(self._client.set_registered_model_tag, name, PROJECTED_TAG, entries)
         return tuple(written)
 
     def set_policy(self, name: str, policy: RegistrySection) -> None:
@@ -134,7 +136,7 @@ class Projection:
         with translate_mlflow_errors(f"Tagging the registered model '{name}'", self._settings):
             model = self._client.get_registered_model(name)
             if model.tags.get(tag) != value:
-                self._client.set_registered_model_tag(name, tag, value)
+                upsert(self._client.set_registered_model_tag, name, tag, value)
 
     def _write_stages(
         self, versions: Iterable[ModelVersion], standing: Standing, mirror: bool
@@ -144,7 +146,7 @@ class Projection:
             name, number = version.name, int(version.version)
             stage = standing.stage(number)
             if (version.tags or {}).get(STAGE_TAG, Stage.NONE) != stage:
-                self._client.set_model_version_tag(name, str(number), STAGE_TAG, stage.value)
+                upsert(self._client.set_model_version_tag, name, str(number), STAGE_TAG, stage.value)
                 written.append(f"version {number}: {stage}")
             if mirror and version.current_stage != MLFLOW_STAGES[stage]:
                 self._mirror(name, number, MLFLOW_STAGES[stage])

@@ -271,17 +271,17 @@ def named_model(sqlite_settings: Settings, registry: Registry) -> Callable[[str]
 
 @pytest.fixture
 def two_inserts() -> Iterator[Callable[[type], None]]:
-    """Has the first two sessions that insert a row of a kind wait until both are about to."""
+    """Has the first two sessions that insert such a row alone wait until both are about to."""
     from sqlalchemy import event
     from sqlalchemy.orm import Session
 
-    kinds: list[type] = []
+    kinds: set[type] = set()
     both, count = threading.Barrier(2), itertools.count()
 
     def wait(session: Session, *_: object) -> None:
-        if any(isinstance(row, tuple(kinds)) for row in session.new) and next(count) < 2:
+        if session.new and {type(row) for row in session.new} == kinds and next(count) < 2:
             both.wait(60)
 
     event.listen(Session, "before_flush", wait)
-    yield kinds.append
+    yield kinds.add
     event.remove(Session, "before_flush", wait)
