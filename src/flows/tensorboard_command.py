@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.options import add_verbose
-from mlproject.errors import ConfigError
 
 if TYPE_CHECKING:
     from mlproject.settings import Settings
@@ -44,6 +43,7 @@ def add_parser(commands: Any) -> None:
 def tensorboard(args: argparse.Namespace) -> int:
     """Shows the logs until it is interrupted."""
     from flows.logs import quiet
+    from flows.tensorboard_server import board
     from mlproject.settings import read_settings
 
     stop = threading.Event()
@@ -55,32 +55,11 @@ def tensorboard(args: argparse.Namespace) -> int:
         tempfile.TemporaryDirectory(prefix="benison-tensorboard-") as folder,
     ):
         run_id, logs = _fetch(settings, args.training, Path(folder))
-        url = launch(logs, args.host, args.port)
-        print(f"{url}  training {run_id}; Ctrl-C ends it", file=stream, flush=True)
-        stop.wait()
+        with board(logs, args.host, args.port, stop) as running:
+            if running.url:
+                print(f"{running.url}  training {run_id}; Ctrl-C ends it", file=stream, flush=True)
+                running.wait(stop)
     return 0
-
-
-def launch(logs: Path, host: str, port: int) -> str:
-    """Runs TensorBoard in this process; returns its address.
-
-    Raises:
-        ConfigError: The address cannot be bound.
-    """
-    from tensorboard import program  # type: ignore[import-untyped]
-
-    board = program.TensorBoard()
-    # Without the separate data server: these logs are small, and a killed process leaves none.
-    board.configure(logdir=str(logs), host=host, port=port, load_fast="false")
-    try:
-        return str(board.launch())
-    except program.TensorBoardServerException as err:
-        raise ConfigError(
-            "Starting TensorBoard failed",
-            received=f"{host}:{port}: {' '.join(str(err).split())[:200]}",
-            expected="a free port of this machine",
-            next_step="choose another with --port (0: any)",
-        ) from err
 
 
 def _fetch(settings: Settings, training: str, into: Path) -> tuple[str, Path]:

@@ -6,15 +6,19 @@ import argparse
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 
 from flows import tensorboard_command
-from mlproject.errors import ConfigError, TrackingError
+from flows.tensorboard_server import Board, board
+from mlproject.errors import ConfigError, PlatformError, TrackingError
 from mlproject.settings import Settings, read_settings
 from mlproject.tracking import STEP_TAG, TAG, Tracker
 from mlproject.tracking.training_logs import download_tensorboard
@@ -94,20 +98,58 @@ def test_a_training_without_logs_is_an_error(
 
 
 def test_a_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"127.0.0.1:{port}"):
-            tensorboard_command.launch(tmp_path, "127.0.0.1", port)
+        with (
+            pytest.raises(ConfigError, match=f"127.0.0.1:{port}"),
+            board(tmp_path, "127.0.0.1", port, threading.Event()),
+        ):
+            pass
 
 
+def test_one_that_ends_by_itself_is_an_error() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"], text=True)
+    with pytest.raises(PlatformError, match="exit code 3"):
+        Board("http://127.0.0.1:6006/", process).wait(threading.Event())
+
+
+def test_one_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with (
+        pytest.raises(PlatformError, match="exit code 1"),
+        board(Path("nowhere"), "127.0.0.1", 0, threading.Event()),
+    ):
+        pass
+
+
+def test_one_that_is_stopped_while_it_starts_is_not_waited_for(tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    with board(tmp_path, "127.0.0.1", 0, stop) as running:
+        assert running.url == ""
+    assert running.process.returncode == -signal.SIGKILL
+
+
+def test_the_server_ends_with_whoever_started_it() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.tensorboard_server", "nowhere", "127.0.0.1", "0"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    assert process.stdin is not None
+    process.stdin.close()  # as a killed process's are
+    assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_the_command_serves_the_curves_until_it_is_interrupted(
-    runs: dict[str, str], settings: Settings
+    number: signal.Signals, runs: dict[str, str], settings: Settings, tmp_path: Path
 ) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, "tensorboard", "taxi", "--port", "0"],
-        env={**os.environ, "BENISON_HOME": str(settings.home)},
+        env={**os.environ, "BENISON_HOME": str(settings.home), "TMPDIR": str(tmp_path)},
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -115,10 +157,14 @@ def test_the_command_serves_the_curves_until_it_is_interrupted(
         assert process.stderr is not None
         line = next(text for text in process.stderr if text.startswith("http://127.0.0.1:"))
         assert runs["second"] in line
+        (server,) = psutil.Process(process.pid).children()
+        assert list(tmp_path.glob("benison-tensorboard-*"))
         with urllib.request.urlopen(f"{line.split()[0]}data/plugins_listing") as answer:
             assert "scalars" in json.load(answer)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.wait(timeout=60) == 0
+        assert not server.is_running()
+        assert list(tmp_path.glob("benison-tensorboard-*")) == []
     finally:
         process.kill()
         process.communicate()
