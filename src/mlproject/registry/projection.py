@@ -146,7 +146,9 @@ class Projection:
             name, number = version.name, int(version.version)
             stage = standing.stage(number)
             if (version.tags or {}).get(STAGE_TAG, Stage.NONE) != stage:
-                upsert(self._client.set_model_version_tag, name, str(number), STAGE_TAG, stage.value)
+                upsert(
+                    self._client.set_model_version_tag, name, str(number), STAGE_TAG, stage.value
+                )
                 written.append(f"version {number}: {stage}")
             if mirror and version.current_stage != MLFLOW_STAGES[stage]:
                 self._mirror(name, number, MLFLOW_STAGES[stage])

@@ -163,7 +163,7 @@ def test_threads_that_open_a_ledger_at_once_get_one_run(model: Model, registered
 def test_threads_that_tag_a_model_at_once_are_all_heard(
     model: Model, two_inserts: Callable[[type], None]
 ) -> None:
-    """Both found no tag and insert one; the database takes one row, and MLflow refuses the other."""
+    """Both find no tag and insert one: the database takes one row, MLflow refuses the other."""
     model.version()
     two_inserts(SqlRegisteredModelTag)
     ledgers = [Ledger(model.settings) for _ in range(2)]
