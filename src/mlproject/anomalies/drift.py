@@ -13,19 +13,24 @@ which features are compared, by which measure, and how far they may lie apart:
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mlproject.anomalies.histograms import (
+    default_dataset,
+    feature_name,
+    finite_only,
+    leave_out,
+    unmeasurable,
+)
 from mlproject.anomalies.severity import DATASET_LEVEL
 from mlproject.schema import TRAINING
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0.schema_pb2 import FeatureComparator, Schema
     from tensorflow_metadata.proto.v0.statistics_pb2 import (
-        DatasetFeatureStatistics,
         DatasetFeatureStatisticsList,
     )
 
@@ -114,13 +119,13 @@ def compare(
     against: str,
 ) -> tuple[dict[str, Any], list[Distance], list[Unjudged]]:
     """Compares statistics, feature by feature, where the schema has a threshold; as TFDV does, but
-    for two things.
+    for three things.
 
     Numbers are compared by their quantiles where the comparator names no other histogram. By
     TFDV's default, the standard histograms, two halves of the same data can lie half a bit apart:
     one of them happens to have a larger maximum, and with it wider buckets. And their finite
     values alone are compared: TFDV takes the NaN and the infinities of one side for something
-    else than those of the other.
+    else than those of the other. Statistics that would end TFDV are not judged.
 
     Args:
         newest: The statistics that are judged.
@@ -136,6 +141,9 @@ def compare(
     import tensorflow_data_validation as tfdv
 
     newest, control = finite_only(newest), finite_only(control)
+    damaged = unmeasurable(newest) | unmeasurable(control)
+    for statistics in (newest, control):
+        leave_out(statistics, damaged)
     schema = _by_quantiles(schema, comparison)
     asked = thresholds_of(schema, comparison)
     named = "previous_statistics" if comparison == DRIFT else "serving_statistics"
@@ -151,27 +159,12 @@ def compare(
     found = dict(_comparator_reasons(result, uncounted))
     judged = {(d.feature, d.measure) for d in distances}
     unjudged = [
-        Unjudged(name, f"{measure}: " + (uncounted.get((name, measure)) or _NOT_COMPARABLE))
+        Unjudged(name, f"{measure}: {_why_not(name, measure, uncounted, damaged)}")
         for name, own in asked.items()
         for measure in own
         if (name, measure) not in judged and not _data_missing(found.get(name))
     ]
     return found, distances, unjudged
-
-
-def finite_only(statistics: DatasetFeatureStatisticsList) -> DatasetFeatureStatisticsList:
-    """A copy of the statistics over all rows, its histograms without NaN and infinities."""
-    copy = type(statistics)()
-    copy.datasets.add().CopyFrom(default_dataset(statistics))
-    for feature in copy.datasets[0].features:
-        for histogram in feature.num_stats.histograms:
-            ends = [(bucket.low_value, bucket.high_value) for bucket in histogram.buckets]
-            if histogram.num_nan or not all(map(math.isfinite, sum(ends, ()))):
-                histogram.num_nan = 0
-                for place in reversed(range(len(ends))):
-                    if not all(map(math.isfinite, ends[place])):
-                        del histogram.buckets[place]
-    return copy
 
 
 def _by_quantiles(schema: Schema, comparison: str) -> Schema:
@@ -188,19 +181,17 @@ def _by_quantiles(schema: Schema, comparison: str) -> Schema:
     return copy
 
 
+_DAMAGED = "one of the statistics is damaged: its histogram, or its type"
 _NOT_COMPARABLE = "one of the statistics has no values of it that could be compared"
 _NO_COUNTS = "the statistics of a number have no counts of its values; use js"
 
 
-def default_dataset(statistics: DatasetFeatureStatisticsList) -> DatasetFeatureStatistics:
-    """The statistics over all rows, where there are slices beside them."""
-    whole = (dataset for dataset in statistics.datasets if dataset.name == "All Examples")
-    return next(whole, statistics.datasets[0])
-
-
-def feature_name(path_or_name: Any) -> str:
-    """A feature's name in statistics: its path's only step."""
-    return str(path_or_name.path.step[0] if path_or_name.path.step else path_or_name.name)
+def _why_not(
+    name: str, measure: str, uncounted: Mapping[tuple[str, str], str], damaged: Container[str]
+) -> str:
+    if name in damaged:
+        return _DAMAGED
+    return uncounted.get((name, measure), _NOT_COMPARABLE)
 
 
 def _uncounted(

@@ -13,10 +13,9 @@ from mlproject.anomalies.drift import (
     Distance,
     compare,
     compares_rows,
-    default_dataset,
-    feature_name,
     thresholds_of,
 )
+from mlproject.anomalies.histograms import default_dataset, feature_name
 from mlproject.anomalies.severity import (
     BLOCK,
     DATASET_LEVEL,

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mlproject.profile.content import Side
 from mlproject.profile.features import Feature, features_of
-
-if TYPE_CHECKING:
-    pass
 
 MIN_VALUES = 30
 """Values of a feature below which a distance says little: two single values lie as far apart as
@@ -20,14 +15,18 @@ def measure_distances(shown: Side, against: Side) -> dict[str, dict[str, float]]
 
     Returns:
         Feature -> measure -> distance: `js` of numbers and texts, `linf` of texts; none where a
-        side has fewer than `MIN_VALUES`.
+        side has fewer than `MIN_VALUES`, or is damaged.
     """
     import tensorflow_data_validation as tfdv
 
-    from mlproject.anomalies.drift import DRIFT, compare, finite_only
+    from mlproject.anomalies.drift import DRIFT, compare
+    from mlproject.anomalies.histograms import finite_only, leave_out, unmeasurable
     from mlproject.schema import set_environments
 
     newest, control = finite_only(shown.statistics), finite_only(against.statistics)
+    damaged = unmeasurable(newest) | unmeasurable(control)
+    for statistics in (newest, control):
+        leave_out(statistics, damaged)
     schema = set_environments(tfdv.infer_schema(control), ())
     known = [features_of(statistics.datasets[0]) for statistics in (newest, control)]
     few = {name for own in known for name, f in own.items() if _comparable(f) < MIN_VALUES}

@@ -88,7 +88,7 @@ def make_profile(
     max_rows: int | None = None,
 ) -> Profile:
     """The profile that `write_profile` writes."""
-    from mlproject.anomalies.drift import default_dataset
+    from mlproject.anomalies.histograms import default_dataset
 
     dataset = default_dataset(shown.statistics)
     own = features_of(dataset)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from mlproject.anomalies.drift import default_dataset, feature_name
+from mlproject.anomalies.histograms import default_dataset, feature_name
 from mlproject.schema import TRAINING, infer_schema, is_in_environment
 from mlproject.schema.rules import type_name
 

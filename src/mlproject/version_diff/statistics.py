@@ -9,7 +9,6 @@ from mlproject.errors import DataError
 from mlproject.registry.names import STATISTICS
 from mlproject.statistics.files import STATISTICS_FILE, read_statistics
 from mlproject.version_diff.evidence import Evidence, read_both
-from mlproject.version_diff.histograms import measurable
 from mlproject.version_diff.result import Section
 from mlproject.version_diff.values import FeatureShift, Pair
 
@@ -70,7 +69,7 @@ def _read(side: Evidence) -> Statistics | None:
 def _split_shifts(
     split: str, before: DatasetFeatureStatisticsList, after: DatasetFeatureStatisticsList
 ) -> list[FeatureShift]:
-    from mlproject.anomalies.drift import default_dataset
+    from mlproject.anomalies.histograms import default_dataset
     from mlproject.profile.features import features_of
 
     old, new = (features_of(default_dataset(side)) for side in (before, after))
@@ -95,8 +94,7 @@ def _distances(
     from mlproject.profile.content import Side
     from mlproject.profile.distances import measure_distances
 
-    old, new = measurable(before), measurable(after)
-    return measure_distances(Side("after", new), Side("before", old))
+    return measure_distances(Side("after", after), Side("before", before))
 
 
 def _numbers(before: Feature | None, after: Feature | None) -> tuple[Pair, ...]:

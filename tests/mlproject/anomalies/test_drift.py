@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mlproject.anomalies.drift import DRIFT, SKEW, compare, default_dataset, thresholds_of
+from mlproject.anomalies.drift import DRIFT, SKEW, compare, thresholds_of
+from mlproject.anomalies.histograms import default_dataset, finite_only, unmeasurable
 from mlproject.anomalies.severity import DATASET_LEVEL
 from mlproject.examples.reader import to_example_batch
 from mlproject.schema import parse_schema, set_environments
@@ -71,7 +72,7 @@ def test_js_of_numbers_grows_with_the_shift_and_is_nothing_without_one() -> None
 @pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("turned", [False, True], ids=["newest", "control"])
 def test_values_that_are_not_finite_are_no_drift(odd: float, turned: bool) -> None:
-    """A third of them would be 0.28 bits; the tenth of the rest beside infinities is lost."""
+    """A third of them would be 0.28 bits."""
     values = np.random.default_rng(5).normal(10, 1, 2_000)
     pair = [statistics(x=np.append(values, [odd] * 1_000)), statistics(x=values)]
     newest, control = reversed(pair) if turned else pair
@@ -79,6 +80,70 @@ def test_values_that_are_not_finite_are_no_drift(odd: float, turned: bool) -> No
     found, (distance,), unjudged = compare(newest, asked, DRIFT, control, "before")
     assert (found, unjudged) == ({}, [])
     assert distance.value < 0.1
+
+
+@pytest.mark.parametrize("odd", [(math.inf,), (-math.inf,), (math.inf, -math.inf, math.nan)])
+def test_one_infinity_takes_no_finite_value_with_it(odd: tuple[float, ...]) -> None:
+    """The tenth of the values that shares its bucket would be 0.05 bits."""
+    values = np.random.default_rng(5).normal(10, 1, 2_000)
+    newest, control = statistics(x=np.append(values, odd)), statistics(x=values)
+    for histogram in finite_only(newest).datasets[0].features[0].num_stats.histograms:
+        assert sum(bucket.sample_count for bucket in histogram.buckets) == pytest.approx(2_000)
+        assert histogram.buckets[0].low_value == pytest.approx(values.min(), abs=1e-6)
+        assert histogram.buckets[-1].high_value == pytest.approx(values.max(), abs=1e-6)
+    asked = schema("FLOAT", DRIFT, **{JS: 0.001})
+    found, (distance,), unjudged = compare(newest, asked, DRIFT, control, "before")
+    assert (found, unjudged) == ({}, [])
+    assert distance.value < 0.001
+
+
+@pytest.mark.parametrize(
+    ("values", "finite"),
+    [
+        ([math.inf] * 9 + [1.0], 1),
+        ([math.inf, -math.inf], 0),
+        ([-math.inf, 1.0, math.inf], 1),
+        ([math.nan] * 3, 0),
+    ],
+)
+def test_few_finite_values_among_infinities_leave_whole_histograms(
+    values: list[float], finite: int
+) -> None:
+    made = finite_only(statistics(x=values))
+    assert unmeasurable(made) == set()
+    for histogram in made.datasets[0].features[0].num_stats.histograms:
+        count = sum(bucket.sample_count for bucket in histogram.buckets)
+        assert count == pytest.approx(finite, abs=0.5)
+
+
+@pytest.mark.parametrize("damage", ["falling", "endless", "negative", "another type"])
+@pytest.mark.parametrize("turned", [False, True], ids=["newest", "control"])
+@pytest.mark.parametrize("comparison", [DRIFT, SKEW])
+def test_damaged_statistics_are_not_judged_and_end_no_process(
+    damage: str, turned: bool, comparison: str
+) -> None:
+    values = np.random.default_rng(5).normal(10, 1, 200)
+    pair = [statistics(x=values, y=values), statistics(x=values + 1, y=values + 1)]
+    x = next(f for f in pair[0].datasets[0].features if f.path.step[0] == "x")
+    for histogram in x.num_stats.histograms:
+        bucket = histogram.buckets[3]
+        if damage == "falling":
+            bucket.low_value = 1e308
+        elif damage == "endless":
+            bucket.low_value, bucket.high_value = -1e308, 1e308
+        elif damage == "negative":
+            bucket.sample_count = -5.0
+    if damage == "another type":
+        x.type = type(x).STRING
+    newest, control = reversed(pair) if turned else pair
+    asked = schema("FLOAT", comparison, **{JS: 0.01})
+    also = asked.feature.add()
+    also.CopyFrom(asked.feature[0])
+    also.name = "y"
+    found, (distance,), (unjudged,) = compare(newest, asked, comparison, control, "before")
+    assert (list(found), distance.feature) == (["y"], "y")
+    assert unjudged.feature == "x"
+    assert unjudged.reason.startswith("js: one of the statistics is damaged")
 
 
 @pytest.mark.parametrize("measure", [LINF, NAD])
