@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from mlproject.digests import Digests
-from mlproject.errors import ConfigError, RegistryError
+from mlproject.errors import RegistryError
 from mlproject.registry import KERAS_DIGEST_TAG
 from mlproject.steps.train import _base_model
 
@@ -55,41 +54,3 @@ def test_a_registered_keras_model_that_cannot_be_had_is_not_passed_over() -> Non
 def test_without_a_champion_there_is_none() -> None:
     with _base_model(context(None, [])) as folder:
         assert folder is None
-
-
-@pytest.mark.parametrize("function", ["build_model", "run_fn"])
-def test_names_that_no_input_can_have_are_told_before_the_training(
-    function: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import mlproject.steps.train as module
-
-    class Graph:
-        def __init__(self, folder: Path) -> None:
-            del folder
-
-        def needed_features(self, available: object, label: str) -> tuple[str, ...]:
-            assert label == "tips"
-            return ("fare", "trip miles")
-
-    monkeypatch.setattr("mlproject.transform.TransformGraph", Graph)
-    monkeypatch.setattr(module, "read_schema", lambda file: None)
-    monkeypatch.setattr(module, "serving_features", lambda schema: ())
-    notes: list[str] = []
-    inputs = {name: types.SimpleNamespace(path=Path(name)) for name in ("transform", "schema")}
-    context: Any = types.SimpleNamespace(
-        plan=types.SimpleNamespace(digests=Digests("source", code={function: "digest"})),
-        project=types.SimpleNamespace(
-            module_path=Path("taxi.py"),
-            config=types.SimpleNamespace(training=types.SimpleNamespace(label="tips")),
-        ),
-        inputs=inputs,
-        note=notes.append,
-    )
-    if function == "build_model":
-        with pytest.raises(ConfigError, match="no input of that name"):
-            module._check_names(context)
-        assert notes == []
-    else:
-        module._check_names(context)
-        assert "taxi.py" in notes[0]
-        assert "'trip miles'" in notes[0]

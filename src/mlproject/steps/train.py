@@ -14,7 +14,7 @@ from mlproject.execution import StepContext
 from mlproject.progress import Event, emit
 from mlproject.record import Record, figures_folder
 from mlproject.registry import KERAS_DIGEST_TAG, KERAS_MODEL
-from mlproject.schema import SCHEMA_FILE, read_schema, serving_features
+from mlproject.schema import SCHEMA_FILE, read_schema
 from mlproject.steps.planned import (
     hyperparameters_of,
     load_planned_module,
@@ -48,8 +48,6 @@ def run_train(ctx: StepContext) -> Mapping[str, Any]:
     eval_split = ctx.inputs["ingest"].path / EVAL_SPLIT
     cases = read_planned_cases(ctx)
     check_eval_split(eval_split, ctx.inputs["transform"].path, config, cases)
-    if section.distribute != "multi_worker":  # workers join before TensorFlow is used
-        _check_names(ctx)
     with train_request(ctx) as request:
         history = train_model(
             request,
@@ -75,24 +73,6 @@ def run_train(ctx: StepContext) -> Mapping[str, Any]:
     inputs = json.loads((ctx.out_dir / INPUTS_FILE).read_text(encoding="utf-8"))
     last = {name: values[-1] for name, values in history.items()}
     return {"epochs": len(history.get("loss", [])), "last": last, "inputs": inputs}
-
-
-def _check_names(ctx: StepContext) -> None:
-    """Refuses raw features that no signature of a model can take, before the training.
-
-    A `run_fn` may export a model of its own, with other inputs: it is told, and goes on.
-    """
-    from mlproject.saved_model import check_input_names
-    from mlproject.transform import GRAPH_FOLDER, TransformGraph
-
-    graph = TransformGraph(ctx.inputs["transform"].path / GRAPH_FOLDER)
-    available = serving_features(read_schema(ctx.inputs["schema"].path / SCHEMA_FILE))
-    try:
-        check_input_names(graph.needed_features(available, ctx.project.config.training.label))
-    except ConfigError as err:
-        if ctx.plan.digests.train_function == "build_model":
-            raise
-        ctx.note(f"unless {ctx.project.module_path.name} exports a model of its own: {err}")
 
 
 def train_along(ctx: StepContext) -> None:

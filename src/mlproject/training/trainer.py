@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlproject.record import FIGURES
 from mlproject.saved_model import load_test
-from mlproject.schema import read_schema, serving_features
+from mlproject.training.at_serving import at_serving, check_inputs_have_names
 from mlproject.training.cluster import is_chief
 from mlproject.training.export import KERAS_FILE, MODEL_FOLDER, export_model, outside_strategy
 from mlproject.training.fn_args import FnArgs
@@ -21,7 +20,7 @@ from mlproject.training.model_checks import check_is_model, features_must_match_
 from mlproject.training.request import TrainRequest
 from mlproject.training.strategy import Devices, training_on
 from mlproject.training_data import DataAccessor
-from mlproject.transform import GRAPH_FOLDER, TransformGraph
+from mlproject.transform import GRAPH_FOLDER
 from mlproject.user_module import call_user_function, translate_full_disk
 
 if TYPE_CHECKING:
@@ -76,7 +75,8 @@ def train_model(
         UserModuleError: The module's function raised, gave no model that can be trained and
             served, or trained to a loss that is NaN or infinite.
         DataError: The label is not among the transformed columns.
-        ConfigError: The device, the strategy or a hyperparameter is wrong.
+        ConfigError: The device, the strategy or a hyperparameter is wrong, or no model can have
+            an input of a raw feature's name.
         StorageError: The disk is full.
     """
     from mlproject.training.progress import Listeners
@@ -136,6 +136,7 @@ def fit_model(
             request.transformed_dir, request.label, request.seed, devices.replicas
         )
         accessor.check_label()
+        check_inputs_have_names(request, module, listeners)
         progress = Progress(listeners)
         every = _callbacks(
             request, module_path, accessor, progress, callbacks, tensorboard_dir, listeners
@@ -161,23 +162,14 @@ def _build_and_fit(
 ) -> Any:
     from mlproject.training.fit import build, fit, warm_start
 
-    servable = _servable(request.transformed_dir, request.schema_file) - {request.label}
     with devices.scope():
         model = build(module, fn_args)
         if request.base_model is not None:
             said = warm_start(model, request.base_model, module, fn_args)
             if listeners.on_note is not None:
                 listeners.on_note(said)
-        fit(model, request, module, fn_args, servable)
+        fit(model, request, module, fn_args, at_serving(request).outputs)
     return model
-
-
-@functools.lru_cache(maxsize=1)  # the trials of a tuning ask again and again
-def _servable(transformed_dir: Path, schema_file: Path) -> frozenset[str]:
-    """The outputs of `preprocessing_fn` that serving can make, too."""
-    sources = TransformGraph(transformed_dir / GRAPH_FOLDER).sources()
-    there = set(serving_features(read_schema(schema_file)))
-    return frozenset(name for name, raw in sources.items() if there.issuperset(raw))
 
 
 def _callbacks(
