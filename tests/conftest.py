@@ -1,9 +1,12 @@
-"""What tests of several packages share: a PostgreSQL server of the tests' own."""
+"""What tests of several packages share: a PostgreSQL server of their own, an empty MLflow, and a
+short walk for the garbage collector.
+"""
 
 from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -16,8 +19,47 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
+from mlproject.memory import keep_imported
+from mlproject.settings import read_settings
+
+# Files whose tests share a costly fixture, by its name.
+TOGETHER = re.compile(
+    r"(?P<trained>tests/e2e/test_(cache|integrity|lineage|story)\.py)"
+    r"|(?P<outputs>tests/mlproject/preprocessing/)"
+)
 PASSWORD = "pa:ss/w@rd %"  # what a URL must encode
+
+
+class Scheduling(LoadFileScheduling):
+    """A file's tests run in one process, and so do those of files that belong together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        found = TOGETHER.match(nodeid)
+        return str(found.lastgroup) if found else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    """Takes the place of `--dist loadfile`."""
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_finish() -> None:
+    """Takes the tests and what they import out of later garbage collections.
+
+    Every step of a pipeline, Keras and pytest itself ask for full ones; over the heap of thousands
+    of tests with TensorFlow, MLflow and Beam each takes half a second.
+    """
+    keep_imported()
+
+
+@pytest.hookimpl(trylast=True)  # when the fixtures of the file are gone
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """The same for what the tests of a file imported."""
+    if nextitem is None or nextitem.path != item.path:
+        keep_imported()
 
 
 class Postgres:
@@ -135,3 +177,13 @@ def postgres() -> Iterator[Postgres]:
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its tables and no run: making one takes seconds, copying it none."""
+    from mlproject.tracking import connect
+
+    home = tmp_path_factory.mktemp("store")
+    connect(read_settings({"BENISON_HOME": str(home)}, home)).search_experiments()
+    return home / "mlflow.db"

@@ -46,7 +46,7 @@ def test_a_second_run_runs_nothing_and_says_so(trained: Trained, recorder: Recor
     heavy = {"tensorflow", "keras", "tensorflow_data_validation", "apache_beam", "prefect"}
     assert recorder.imported() & heavy == set()
     assert "mlflow" in recorder.imported()
-    assert done.seconds < 10
+    assert done.seconds < 25  # a run that trains takes more CPU seconds than that
 
 
 def test_the_summary_of_a_second_run_names_the_reason(trained: Trained) -> None:

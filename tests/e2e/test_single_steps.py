@@ -49,11 +49,16 @@ def test_each_step_run_by_itself_is_recorded(stepped: Product) -> None:
     assert stepped.champion() == 1
 
 
-def test_a_step_before_its_turn_says_what_to_run_first(product: Product) -> None:
-    done = product.run("step", "train", str(product.project))
-    assert done.code == 1
-    assert "`benison step validate PROJECT`" in done.err
-    assert "Traceback" not in done.err
+def test_a_step_before_its_turn_says_what_to_run_first(
+    product: Product,
+    in_process: Callable[[Product], Pipeline],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    in_process(product)
+    assert main(["step", "train", str(product.project)]) == 1
+    shown = capfd.readouterr().err
+    assert "`benison step validate PROJECT`" in shown
+    assert "Traceback" not in shown
     assert not product.published()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from tests.e2e.conftest import STEPS, Product, Running, Trained, wait_until
+from tests.e2e.conftest import STEPS, Pipeline, Product, Running, Trained, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -224,7 +224,7 @@ def test_asking_with_a_mistyped_feature_names_the_right_one(
 
 
 def test_a_worse_model_is_not_blessed_and_the_champion_stays(
-    trained: Trained, served: Served
+    trained: Trained, served: Served, in_process: Callable[[Product], Pipeline]
 ) -> None:
     product = trained.product
     champion, exported = product.champion(), _exported(product)
@@ -232,13 +232,15 @@ def test_a_worse_model_is_not_blessed_and_the_champion_stays(
     crippled = {"learning_rate": 0.0, "hidden_units": [1], "embedding_size": 1}
     product.configure(training={"hyperparameters": crippled, "train_steps": 1})
     try:
-        done = product.train()
+        ran = in_process(product).run()
+        done = product.train()  # all is cached, and told as it was
     finally:
         (product.project / "project.yaml").write_text(before)
-    assert done.code == 3, done.err
+    found = [step.name for step in ran.steps if not step.cached]
+    assert found == ["train", "evaluate", "infra_validate", "bless"]
+    assert (done.code, done.ran()) == (3, []), done.err
     assert done.outcome["status"] == "not_blessed"
     assert done.outcome["version"] is None
-    assert done.ran() == ["train", "evaluate", "infra_validate", "bless"]
     reasons = "; ".join(done.outcome["reasons"])
     assert "below the least allowed" in reasons
     assert "auc overall fell" in reasons

@@ -52,22 +52,12 @@ def make_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
     return make
 
 
-@pytest.fixture(scope="session")
-def shop_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database with its tables: making one takes seconds, copying it none."""
-    from mlproject.tracking import connect
-
-    home = tmp_path_factory.mktemp("shop-store")
-    connect(read_settings({"BENISON_HOME": str(home)}, home)).search_experiments()
-    return home / "mlflow.db"
-
-
 @pytest.fixture
-def shop(shop_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def shop(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """The model `shop` in a home of the test's own, which commands find too."""
     home = tmp_path / "home"
     home.mkdir()
-    shutil.copy(shop_store, home / "mlflow.db")
+    shutil.copy(empty_store, home / "mlflow.db")
     for name in (*OUTSIDE, "BENISON_SERVING_ROOT", "PREFECT_API_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BENISON_HOME", str(home))

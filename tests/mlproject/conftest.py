@@ -1,4 +1,4 @@
-"""A small taxi project, ingested, transformed and trained once a session, and an empty MLflow.
+"""A small taxi project, ingested, transformed and trained once a session, and settings.
 
 TensorFlow, tf.Transform and MLflow are imported inside the fixtures: the tests of this folder that
 need none of them start at once.
@@ -172,16 +172,6 @@ def load_code(tmp_path: Path) -> Callable[[str], types.ModuleType]:
         return load_module(read_module(tmp_path / "project.py"))
 
     return load
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database with its tables and no run: making one takes seconds, copying it none."""
-    from mlproject.tracking import connect
-
-    home = tmp_path_factory.mktemp("store")
-    connect(read_settings({"BENISON_HOME": str(home)}, home)).search_experiments()
-    return home / "mlflow.db"
 
 
 @pytest.fixture

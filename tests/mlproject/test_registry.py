@@ -44,19 +44,20 @@ TYPES = {1: "string", 2: "int", 3: "float"}  # of TensorFlow Metadata's FeatureT
 class Models:
     """A registry on a store of its own, and registrations of the taxi model."""
 
-    def __init__(self, settings: Settings, trained: Any, schema: Any, folder: Path) -> None:
+    def __init__(
+        self, settings: Settings, saved_model: Path, columns: tuple[Column, ...], folder: Path
+    ) -> None:
         self.settings = settings
         self.tracker = Tracker(settings, "taxi")
         self.registry = Registry(settings)
         self.run_id = self.tracker.start_run("pipeline", {})
         (folder / "blessing.json").write_text('{"verdict": "BLESSED"}', encoding="utf-8")
-        types = {f.name: TYPES[f.type] for f in schema.feature}
         self.registration = Registration(
             name="taxi",
-            saved_model=trained.folder / MODEL_FOLDER,
+            saved_model=saved_model,
             keras_model=None,
             evidence={"blessing.json": folder / "blessing.json"},
-            columns=tuple(Column(n, types[n]) for n in load_test(trained.folder / MODEL_FOLDER)),
+            columns=columns,
             output="float",
             sample=SAMPLE,
             run_id=self.run_id,
@@ -91,9 +92,18 @@ class Models:
         return list(self.tracker.client.search_logged_models([self.tracker.experiment_id, "0"]))
 
 
+@pytest.fixture(scope="module")
+def taxi_columns(taxi_trained: Any, taxi_schema: Any) -> tuple[Column, ...]:
+    """The inputs of the taxi model."""
+    types = {f.name: TYPES[f.type] for f in taxi_schema.feature}
+    return tuple(Column(n, types[n]) for n in load_test(taxi_trained.folder / MODEL_FOLDER))
+
+
 @pytest.fixture
-def models(settings: Settings, taxi_trained: Any, taxi_schema: Any, tmp_path: Path) -> Models:
-    return Models(settings, taxi_trained, taxi_schema, tmp_path)
+def models(
+    settings: Settings, taxi_trained: Any, taxi_columns: tuple[Column, ...], tmp_path: Path
+) -> Models:
+    return Models(settings, taxi_trained.folder / MODEL_FOLDER, taxi_columns, tmp_path)
 
 
 def test_registering_twice_makes_one_version(models: Models) -> None:

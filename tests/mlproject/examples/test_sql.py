@@ -6,6 +6,7 @@ import csv
 import math
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -391,10 +392,11 @@ def test_a_sqlite_url_is_read_only_too(
         SqlSource(DatabaseQuery("DB", table="rides"))
 
 
-def test_a_locked_file_is_unavailable(make: Make) -> None:
+def test_a_locked_file_is_unavailable(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make("CREATE TABLE r (id INTEGER)", r=[(1,)])
     writer = sqlite3.connect(path, isolation_level=None)
     writer.execute("BEGIN EXCLUSIVE")
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, timeout=0.1))  # of 5 s
     with pytest.raises(DataUnavailable, match="database is locked"):
         SqlSource(DatabaseQuery(file=str(path), table="r"))
     writer.close()
