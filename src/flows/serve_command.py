@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from flows.logs import quiet
+from flows.model_server_command import listening_of
 from flows.serve_guard import check_blessed, resolve_guarded, settle_and_resolve
 from mlproject.errors import ConfigError, PlatformError, ServingError
 from mlproject.registry import Registry, VersionInfo, parse_reference
 from mlproject.settings import Settings, read_settings
+from serving.model_server.listening import LOOPBACK
 
 START_TIMEOUT_S = 120.0
 REST_PORT, GRPC_PORT = 8501, 8500  # TensorFlow Serving's own
@@ -32,6 +34,7 @@ def serve(args: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     rest_port, grpc_port = ports(args)
+    options = listening_of(args)
     with quiet(settings.home, "serve", args.verbose) as (stream, _):
         registry = Registry(settings)
         version = resolve_guarded(settings, registry, args.model, unblessed=args.unblessed)
@@ -44,11 +47,14 @@ def serve(args: argparse.Namespace) -> int:
             grpc_port=grpc_port,
             pinned_versions={version.name: version.version},
             keep_previous=True,  # a rollback loads nothing
+            options=options,
         ) as server:
             server.wait_until_available(START_TIMEOUT_S)
             print(f"{version.name}/{version.version}: {_describe(version)}", file=stream)
             if args.unblessed:
                 print("warning: it may be unblessed: for a trial, not for traffic", file=stream)
+            if args.host not in LOOPBACK and not options.token:
+                print("warning: every machine may use it: give it --token-file", file=stream)
             print(f"REST {server.rest_url}/v1/models/{version.name}:predict", file=stream)
             print(f"gRPC {server.grpc_address}", file=stream)
             if args.once:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -107,3 +107,100 @@ def server(
     ) as running:
         running.wait_until_available(60)
         yield running
+
+
+@pytest.fixture(scope="session")
+def example_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """TF1-style SavedModels over serialized tf.Examples, in a folder each, by name.
+
+    half_plus_two: x float32 [n, 1] -> y = x / 2 + 2 (`serving_default`); over examples with `x`
+        (and `x2`, 0 by default) `regress_x_to_y`, `regress_x_to_y2` (x / 2 + 3),
+        `regress_x2_to_y3` (x2 / 2 + 3), `classify_x_to_y` (score y, no label); one input tensor.
+    classifier: `serving_default` classifies examples with `x` into `low` (-x) and `high` (x);
+        `labels` without scores, `scores` without labels, `probabilities` for predict.
+    regressor: `serving_default` regresses examples with `x` to 3 x, in the shape [n].
+    multi_head: `price` and `price2` regress, `kind` classifies over one input tensor, `other`
+        regresses over another; wrong: `no_batch`, `integers`, `cube`, `two_inputs`, `renamed`.
+    """
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    root = tmp_path_factory.mktemp("example-models")
+    infos = v1.saved_model.build_tensor_info
+    classify, regress, predict = (
+        f"tensorflow/serving/{method}" for method in ("classify", "regress", "predict")
+    )
+
+    def definition(inputs: dict, outputs: dict, method: str) -> object:
+        return v1.saved_model.build_signature_def(
+            {key: infos(tensor) for key, tensor in inputs.items()},
+            {key: infos(tensor) for key, tensor in outputs.items()},
+            method,
+        )
+
+    def examples_of(**defaults: float | None) -> tuple:
+        serialized = v1.placeholder(tf.string, [None])
+        features = {
+            name: v1.FixedLenFeature([1], tf.float32, None if default is None else [default])
+            for name, default in defaults.items()
+        }
+        return serialized, v1.parse_example(serialized, features)
+
+    def save(name: str, make: Callable[[], dict]) -> None:
+        with tf.Graph().as_default(), v1.Session() as session:
+            signatures = make()
+            session.run(v1.global_variables_initializer())
+            builder = v1.saved_model.Builder(str(root / name))
+            builder.add_meta_graph_and_variables(session, ["serve"], signatures)
+            builder.save()
+
+    def half_plus_two() -> dict:
+        serialized, parsed = examples_of(x=None, x2=0.0)
+        half = v1.get_variable("a", initializer=0.5, use_resource=True)
+        x = tf.identity(parsed["x"], "x")
+        y, y2, y3 = half * x + 2.0, half * x + 3.0, half * parsed["x2"] + 3.0
+        return {
+            "serving_default": definition({"x": x}, {"y": y}, predict),
+            "regress_x_to_y": definition({"inputs": serialized}, {"outputs": y}, regress),
+            "regress_x_to_y2": definition({"inputs": serialized}, {"outputs": y2}, regress),
+            "regress_x2_to_y3": definition({"inputs": serialized}, {"outputs": y3}, regress),
+            "classify_x_to_y": definition({"inputs": serialized}, {"scores": y}, classify),
+        }
+
+    def classifier() -> dict:
+        serialized, parsed = examples_of(x=None)
+        scores = tf.concat([-parsed["x"], parsed["x"]], 1)
+        classes = tf.tile([["low", "high"]], [tf.shape(serialized)[0], 1])
+        inputs = {"inputs": serialized}
+        return {
+            "serving_default": definition(inputs, {"classes": classes, "scores": scores}, classify),
+            "labels": definition(inputs, {"classes": classes}, classify),
+            "scores": definition(inputs, {"scores": scores}, predict),
+            "probabilities": definition(inputs, {"probabilities": scores}, predict),
+        }
+
+    def regressor() -> dict:
+        serialized, parsed = examples_of(x=None)
+        outputs = {"outputs": 3.0 * parsed["x"][:, 0]}
+        return {"serving_default": definition({"inputs": serialized}, outputs, regress)}
+
+    def multi_head() -> dict:
+        serialized, parsed = examples_of(x=None)
+        second, second_parsed = examples_of(x=None)
+        x, one = parsed["x"], {"inputs": serialized}
+        both = one | {"more": second}
+        return {
+            "price": definition(one, {"outputs": 2.0 * x}, regress),
+            "price2": definition(one, {"outputs": 4.0 * x}, regress),
+            "kind": definition(one, {"scores": tf.concat([x, -x], 1)}, classify),
+            "other": definition({"inputs": second}, {"outputs": second_parsed["x"]}, regress),
+            "no_batch": definition(one, {"outputs": tf.reduce_sum(x, 0)}, regress),
+            "integers": definition(one, {"outputs": tf.cast(x, tf.int64)}, regress),
+            "cube": definition(one, {"scores": x[:, :, None]}, classify),
+            "two_inputs": definition(both, {"outputs": x + second_parsed["x"]}, regress),
+            "renamed": definition({"examples": serialized}, {"outputs": x}, regress),
+        }
+
+    for make in (half_plus_two, classifier, regressor, multi_head):
+        save(make.__name__, make)
+    return {path.name: path for path in root.iterdir()}

@@ -133,17 +133,25 @@ INVALID, NOT_FOUND = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
         (without_spec, INVALID, "Missing ModelSpec"),
         (change(x=np.array([1, 2], np.int64)), INVALID, "x to be float but int64 is provided"),
         (change(s=np.array([1.0, 2.0])), INVALID, "s to be string but double is provided"),
-        (change(x=np.array([[1.0]], np.float32)), INVALID, "shape [-1] but [1,1] is provided"),
         (change(x=np.zeros(3, np.float32)), INVALID, "Incompatible shapes"),
         (change(extra=np.zeros(2)), INVALID, "Sent extra: {extra}"),
+        (
+            lambda: request({**{k: BATCH[k] for k in "xn"}, "t": BATCH["s"]}),
+            INVALID,
+            "input tensor alias not found in signature: t. Inputs expected to be in the set "
+            "{n,s,x}.",
+        ),
         (lambda: request({"x": BATCH["x"]}), INVALID, "Missing but required: {n,s}"),
-        (lambda: with_shape(-1), INVALID, "Invalid tensor shape of input x"),
-        (lambda: with_shape(3), INVALID, "Invalid tensor of input x"),
+        (lambda: with_shape(-1), INVALID, "tensor parsing error: x"),
+        (lambda: with_shape(3), INVALID, "tensor parsing error: x"),
         (lambda: with_shape(2**40, 2**40), INVALID, "is over 100000 bytes"),
-        (lambda: with_shape(0, 2**62), INVALID, "input x"),
-        (lambda: with_dtype(0), INVALID, "Invalid tensor of input x"),
-        (lambda: with_dtype(21), INVALID, "input x"),
-        (lambda: with_dtype(999), INVALID, "Invalid tensor of input x"),
+        (lambda: with_shape(0, 2**62), INVALID, "parsing error: x"),
+        (lambda: with_shape(*[1] * 300), INVALID, "is not that of a tensor"),
+        (lambda: with_dtype(0), INVALID, "tensor parsing error: x"),
+        (lambda: with_dtype(20), INVALID, "parsing error: x"),  # a resource
+        (lambda: with_dtype(21), INVALID, "parsing error: x"),  # a variant
+        (lambda: with_dtype(11), INVALID, "x"),  # a quantised type
+        (lambda: with_dtype(999), INVALID, "tensor parsing error: x"),
         (lambda: with_output("nope"), INVALID, "not found in signature: nope"),
         (lambda: with_output("score", "score"), INVALID, "duplicate output tensor alias: score"),
     ],
@@ -203,9 +211,29 @@ def test_status_over_grpc(stubs: Any) -> None:
     assert caught.value.code() is NOT_FOUND
 
 
-def test_methods_that_are_not_there_are_unimplemented(stubs: Any) -> None:
-    from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
-
-    with pytest.raises(grpc.RpcError) as caught:
-        stubs.prediction.Classify(ClassificationRequest())
+def test_a_method_that_is_not_there_is_unimplemented(server: ModelServer) -> None:
+    with grpc.insecure_channel(server.grpc_address) as channel:
+        call = channel.unary_unary("/tensorflow.serving.SessionService/SessionRun")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(b"")
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_a_long_error_is_cut_as_tensorflow_serving_cuts_it(stubs: Any) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        stubs.prediction.Predict(request(signature_name="ä" * 2000))
+    details = caught.value.details()
+    assert details.endswith("...TRUNCATED")
+    assert len(details.removesuffix("...TRUNCATED").encode()) in (1023, 1024)
+
+
+def test_a_compressed_request_is_read(stubs: Any) -> None:
+    response = stubs.prediction.Predict(request(), compression=grpc.Compression.Gzip)
+    np.testing.assert_allclose(response.outputs["score"].float_val, [3.5, 0.1])
+
+
+def test_the_output_filter_is_checked_before_the_model_runs(stubs: Any) -> None:
+    message = change(x=np.zeros(3, np.float32))()  # would fail in the model
+    message.output_filter.append("nope")
+    with pytest.raises(grpc.RpcError, match="output tensor alias not found"):
+        stubs.prediction.Predict(message)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
+from serving.export import export_version
 from serving.model_server import ModelServer
 
 ROWS = [{"x": 1.5, "n": 2, "s": "a"}, {"x": 0.1, "n": 0, "s": ""}]
@@ -105,7 +104,19 @@ def test_metadata_has_the_form_of_tensorflow_serving(http: httpx.Client, path: s
         ("POST", "/v1/models/other:predict", 404, "Servable not found for request: Latest(other)"),
         ("POST", "/v1/models/fare/versions/9:predict", 404, "request: Specific(fare, 9)"),
         ("POST", "/v1/models/fare/labels/stable:predict", 400, "version label: stable"),
-        ("POST", "/v1/models/fare:classify", 501, "classify is not implemented"),
+        ("POST", "/v1/models/fare:classify", 400, "key 'examples' is expected and was not found"),
+        ("POST", "/v1/models/fare:Predict", 400, "Malformed request: POST /v1/models/fare:Predict"),
+        ("POST", "/v1/foo", 400, "Malformed request"),
+        ("GET", "/v1/foo", 400, "Malformed request"),
+        ("POST", "/v1/models", 400, "Malformed request"),
+        ("POST", "/v1/models/fare/metadata", 400, "Malformed request"),
+        ("GET", "/v1/models/fare/version/3", 400, "Malformed request"),
+        ("POST", "/v1/models/fare/label/some:regress", 400, "Malformed request"),
+        ("POST", "/v1/models/fare/versions/3/labels/some:regress", 400, "Malformed request"),
+        ("POST", f"/v1/models/fare/versions/{2**64 - 1}:regress", 400, "Failed to convert version"),
+        ("GET", "/v1/models/debug/fare", 400, "Malformed request"),
+        ("PUT", "/v1/models/fare", 400, "Malformed request: PUT /v1/models/fare"),
+        ("OPTIONS", "/v1/models/fare", 400, "Malformed request: OPTIONS /v1/models/fare"),
         ("POST", "/v1/models/fare:explain", 400, "Malformed request: POST /v1/models/fare:explain"),
         ("POST", "/v1/models/fare", 400, "Malformed request"),
         ("GET", "/v1/models/fare:predict", 400, "Malformed request"),
@@ -169,25 +180,22 @@ def test_a_body_over_the_limit_is_413(http: httpx.Client) -> None:
     assert http.post("/v1/models/double:predict", json={"instances": [1]}).status_code == 200
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(["x", "n", "s", "b64", "inputs"]), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
-
-
-@given(key=st.sampled_from(["instances", "inputs", "signature_name"]), value=JSON)
-@settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-def test_no_json_makes_the_server_fail(http: httpx.Client, key: str, value: Any) -> None:
-    for model in ("fare", "double"):
-        body = json.dumps({key: value})
-        response = http.post(f"/v1/models/{model}:predict", content=body)
-        assert response.status_code in (200, 400), response.text
+def test_a_slow_model_holds_up_no_other_request(
+    saved_models: dict[str, Path], tmp_path: Path
+) -> None:
+    for name in ("slow", "double"):
+        export_version(saved_models[name], tmp_path / name, 1)
+    bases = {name: tmp_path / name for name in ("slow", "double")}
+    with (
+        ModelServer(bases, rest_port=0, grpc_port=0, threads=4) as running,
+        httpx.Client(base_url=running.rest_url, trust_env=False, timeout=60) as http,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        running.wait_until_available(60)
+        turns = {"instances": [200_000]}
+        slow = thread.submit(http.post, "/v1/models/slow:predict", json=turns)
+        for _ in range(5):
+            answer = http.post("/v1/models/double:predict", json={"instances": [1]})
+            assert answer.json() == {"predictions": [2.0]}
+        assert not slow.done()
+        assert slow.result().json() == {"predictions": [200_000]}

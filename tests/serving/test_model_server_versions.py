@@ -16,7 +16,8 @@ from mlproject.errors import ServingError
 from serving.export import export_version
 from serving.model_server import ModelServer
 from serving.model_server.status import Code
-from serving.model_server.versions import State, versions_in
+from serving.model_server.version_folders import versions_in
+from serving.model_server.versions import State
 
 ROW = {"x": 1.0, "n": 1, "s": "a"}
 
@@ -192,7 +193,7 @@ def test_a_request_ends_on_the_version_it_began_on(
 
         thread = threading.Thread(target=ask)
         thread.start()
-        live = running._manager.models["slow"]._live
+        live = running._manager.models["slow"].live()
         assert live is not None
         wait_for(lambda: live.in_flight == 1)
         running.set_version("slow", 2)
@@ -207,7 +208,11 @@ def test_only_plain_numbers_are_versions(tmp_path: Path) -> None:
     for name in ("1", "12", "007", ".exporting-3-ab", "3.tmp", "-4", "²", "v5", "9" * 30):
         (tmp_path / name).mkdir()
     (tmp_path / "6").write_text("a file")
-    assert versions_in(tmp_path) == {1: tmp_path / "1", 12: tmp_path / "12"}
+    assert versions_in(tmp_path) == {
+        1: tmp_path / "1",
+        7: tmp_path / "007",
+        12: tmp_path / "12",
+    }
     assert versions_in(tmp_path / "nowhere") == {}
 
 
@@ -232,14 +237,14 @@ def keeping(
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The folders that models were loaded from, in order."""
-    import serving.model_server.versions as module
+    import serving.model_server.manager as module
 
     loaded: list[Path] = []
     real = module.LoadedModel
 
-    def load(path: Path) -> Any:
+    def load(path: Path, *args: Any) -> Any:
         loaded.append(path)
-        return real(path)
+        return real(path, *args)
 
     monkeypatch.setattr(module, "LoadedModel", load)
     return loaded

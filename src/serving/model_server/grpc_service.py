@@ -1,158 +1,178 @@
-"""TensorFlow Serving's gRPC API: PredictionService and ModelService."""
+"""TensorFlow Serving's gRPC API on a gRPC server: PredictionService, ModelService and health."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
 
-from serving.model_server.manager import ModelManager
-from serving.model_server.signature import DEFAULT_SIGNATURE
-from serving.model_server.status import Code, StatusError, invalid
-from serving.model_server.tensor_proto import from_proto, to_proto
+from serving.model_server.status import Code, StatusError
 
 if TYPE_CHECKING:
     import grpc
 
-_SIGNATURE_DEF = "signature_def"
+    from serving.model_server.grpc_health import HealthService
+    from serving.model_server.grpc_methods import Call
+    from serving.model_server.manager import ModelManager
+    from serving.model_server.observer import Observer
+
+PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
+MODEL_SERVICE = "tensorflow.serving.ModelService"
+# What TensorFlow Serving sends of an error's text (its grpc_status_util.cc).
+MAX_ERROR_BYTES = 1024
+_TRUNCATED = "...TRUNCATED"
+
+MethodBody = Callable[[bytes, "Call"], bytes]
 
 
-def add_services(server: grpc.Server, manager: ModelManager, max_tensor_bytes: int) -> None:
-    """Add both services to a gRPC server.
+@dataclass(frozen=True)
+class GrpcOptions:
+    """How requests are taken.
+
+    Attributes:
+        max_tensor_bytes: The largest tensor of a request, once unpacked.
+        observer: Is told of each request.
+        token: Requests must carry it as `authorization: Bearer <token>`; None asks for none. The
+            health service never does: a probe has no token.
+        health: Whether the standard health service is there.
+    """
+
+    max_tensor_bytes: int
+    observer: Observer | None = None
+    token: str | None = field(default=None, repr=False)
+    health: bool = True
+
+
+def add_services(
+    server: grpc.Server, manager: ModelManager, options: GrpcOptions
+) -> HealthService | None:
+    """Add the services to a gRPC server.
 
     Methods of TensorFlow Serving that are not here answer UNIMPLEMENTED.
 
     Args:
         server: The gRPC server, not started.
         manager: The served models.
-        max_tensor_bytes: The largest tensor of a request, once unpacked.
+        options: How requests are taken.
+
+    Returns:
+        The health service, whose `drain` tells its clients that the server is about to stop; None
+        when it is left out.
     """
-    from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+    from serving.model_server.grpc_health import add_health
+    from serving.model_server.grpc_methods import ModelMethods, PredictionMethods
 
-    class Prediction(PredictionMethods, prediction_service_pb2_grpc.PredictionServiceServicer):
-        """The methods of PredictionService that are implemented, on top of those that are not."""
-
-    class Model(ModelMethods, model_service_pb2_grpc.ModelServiceServicer):
-        """The methods of ModelService that are implemented, on top of those that are not."""
-
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        Prediction(manager, max_tensor_bytes), server
-    )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(Model(manager), server)
-
-
-class PredictionMethods:
-    """Predict and GetModelMetadata."""
-
-    def __init__(self, manager: ModelManager, max_tensor_bytes: int) -> None:
-        self._manager = manager
-        self._max_tensor_bytes = max_tensor_bytes
-
-    def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Run a signature of a model on the tensors of the request."""
-        try:
-            return self._predict(request)
-        except StatusError as err:
-            _abort(context, err)
-
-    def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Answer the signatures of a model."""
-        try:
-            return self._metadata(request)
-        except StatusError as err:
-            _abort(context, err)
-
-    def _predict(self, request: Any) -> Any:
-        from tensorflow_serving.apis.predict_pb2 import PredictResponse
-
-        name, version, label = _model_spec(request)
-        signature_name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-        with self._manager.acquire(name, version, label) as (served_version, model):
-            signature = model.signatures.get(signature_name)
-            if signature is None:
-                # TensorFlow Serving's own code here; its REST API answers INVALID_ARGUMENT.
-                raise StatusError(
-                    Code.FAILED_PRECONDITION, f'Serving signature key "{signature_name}" not found.'
-                )
-            wanted = _output_names(list(request.output_filter), sorted(signature.outputs))
-            tensors = {
-                key: from_proto(key, proto, self._max_tensor_bytes)
-                for key, proto in request.inputs.items()
-            }
-            outputs = model.predict(signature, tensors)
-        response = PredictResponse()
-        response.model_spec.name = name
-        response.model_spec.version.value = served_version
-        response.model_spec.signature_name = signature_name
-        for key in wanted:
-            to_proto(outputs[key], response.outputs[key])
-        return response
-
-    def _metadata(self, request: Any) -> Any:
-        from tensorflow_serving.apis.get_model_metadata_pb2 import (
-            GetModelMetadataResponse,
-            SignatureDefMap,
-        )
-
-        name, version, label = _model_spec(request)
-        if not request.metadata_field:
-            raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
-        for field in request.metadata_field:
-            if field != _SIGNATURE_DEF:
-                raise invalid(f"Metadata field {field} is not supported")
-        response, signatures = GetModelMetadataResponse(), SignatureDefMap()
-        with self._manager.acquire(name, version, label) as (served_version, model):
-            for key, definition in model.signature_defs.items():
-                signatures.signature_def[key].CopyFrom(definition)
-        response.model_spec.name = name
-        response.model_spec.version.value = served_version
-        response.metadata[_SIGNATURE_DEF].Pack(signatures)
-        return response
+    prediction = PredictionMethods(manager, options.max_tensor_bytes)
+    models = ModelMethods(manager)
+    methods: dict[str, dict[str, MethodBody]] = {
+        PREDICTION_SERVICE: {
+            "Predict": prediction.predict,
+            "Classify": prediction.classify,
+            "Regress": prediction.regress,
+            "MultiInference": prediction.multi_inference,
+            "GetModelMetadata": prediction.get_model_metadata,
+        },
+        MODEL_SERVICE: {
+            "GetModelStatus": models.get_model_status,
+            "HandleReloadConfigRequest": models.handle_reload_config_request,
+        },
+    }
+    for service, bodies in methods.items():
+        _add(server, service, {name: Method(name, body, options) for name, body in bodies.items()})
+    return add_health(server, manager, tuple(methods)) if options.health else None
 
 
-class ModelMethods:
-    """GetModelStatus."""
-
-    def __init__(self, manager: ModelManager) -> None:
-        self._manager = manager
-
-    def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Answer the state of each version of a model."""
-        from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusResponse
-
-        response = GetModelStatusResponse()
-        try:
-            for status in self._manager.statuses(*_model_spec(request)):
-                entry = response.model_version_status.add()
-                entry.version, entry.state = status.version, status.state.value
-                entry.status.error_code = status.code.value
-                entry.status.error_message = status.message
-        except StatusError as err:
-            _abort(context, err)
-        return response
-
-
-def _model_spec(request: Any) -> tuple[str, int | None, str]:
-    if not request.HasField("model_spec"):
-        raise invalid("Missing ModelSpec")
-    spec = request.model_spec
-    version = spec.version.value if spec.HasField("version") else None
-    return spec.name, version, spec.version_label
-
-
-def _output_names(asked: list[str], all_names: list[str]) -> list[str]:
-    for name in asked:
-        if name not in all_names:
-            raise invalid(
-                f"output tensor alias not found in signature: {name} Outputs expected to be in "
-                f"the set {{{','.join(all_names)}}}."
-            )
-        if asked.count(name) > 1:
-            raise invalid(f"duplicate output tensor alias: {name}")
-    return asked or all_names
-
-
-def _abort(context: grpc.ServicerContext, err: StatusError) -> NoReturn:
+def _add(server: grpc.Server, service: str, methods: dict[str, Method]) -> None:
     import grpc
 
-    code = next(code for code in grpc.StatusCode if code.value[0] == err.code)
-    context.abort(code, err.message)
-    raise RuntimeError("context.abort() returned") from err
+    # Without a deserializer and a serializer the handlers take and give bytes.
+    handlers = {
+        name: grpc.unary_unary_rpc_method_handler(method) for name, method in methods.items()
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+
+
+class Method:
+    """One method: who may call it, what it answers, how it fails, and who is told.
+
+    Args:
+        name: Its name in TensorFlow Serving's metrics: `Predict`.
+        body: From the request's bytes to the answer's; raises `StatusError`.
+        options: How requests are taken.
+    """
+
+    def __init__(self, name: str, body: MethodBody, options: GrpcOptions) -> None:
+        import grpc
+
+        from serving.model_server.grpc_methods import Call
+
+        self._name = name
+        self._body = body
+        self._observer = options.observer
+        self._token = None if options.token is None else f"Bearer {options.token}".encode()
+        self._codes = {code.value[0]: code for code in grpc.StatusCode}
+        self._call = Call
+
+    def __call__(self, data: bytes, context: grpc.ServicerContext) -> bytes:
+        """Answer a request, or abort its call with the status of the error."""
+        start = time.perf_counter()
+        call = self._call()
+        answer, code, text = b"", Code.OK, ""
+        try:
+            self._admit(call, context)
+            answer = self._body(data, call)
+        except StatusError as err:
+            code, text = err.code, shortened(err.message)
+        except BaseException:
+            code, text = Code.UNKNOWN, "The server has a fault"
+            raise
+        finally:
+            if self._observer is not None:
+                self._observer.request(
+                    "GRPC",
+                    self._name,
+                    call.model,
+                    call.version,
+                    code,
+                    time.perf_counter() - start,
+                    bytes_in=len(data),
+                    bytes_out=len(answer),
+                    detail=text,
+                )
+        if code is not Code.OK:
+            self._abort(context, code, text)
+        return answer
+
+    def _admit(self, call: Call, context: grpc.ServicerContext) -> None:
+        if self._token is not None and not _has_token(context, self._token):
+            raise StatusError(
+                Code.UNAUTHENTICATED, "Send the server's token as authorization: Bearer <token>"
+            )
+        # It waited for a thread: nobody may be there any more to take the answer.
+        call.time_left_s = context.time_remaining()
+        if call.time_left_s is not None and call.time_left_s <= 0:
+            raise StatusError(Code.DEADLINE_EXCEEDED, "The deadline passed before the request ran")
+        if not context.is_active():
+            raise StatusError(Code.CANCELLED, "The request was cancelled before it ran")
+
+    def _abort(self, context: grpc.ServicerContext, code: Code, text: str) -> NoReturn:
+        context.abort(self._codes[code], text)
+        raise RuntimeError("context.abort() returned")
+
+
+def shortened(text: str) -> str:
+    """An error's text, cut where TensorFlow Serving cuts it."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= MAX_ERROR_BYTES:
+        return text
+    return data[:MAX_ERROR_BYTES].decode("utf-8", "ignore") + _TRUNCATED
+
+
+def _has_token(context: grpc.ServicerContext, expected: bytes) -> bool:
+    for key, value in context.invocation_metadata():
+        if key == "authorization":
+            given = value if isinstance(value, bytes) else value.encode()
+            return hmac.compare_digest(given, expected)
+    return False

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,12 +9,12 @@ import numpy as np
 import orjson
 
 from serving.model_server.json_request import ROW
-from serving.model_server.signature import Array, Tensors
+from serving.model_server.json_text import array_text, row_texts
+from serving.model_server.signature import Tensors
 from serving.model_server.status import invalid
 from serving.model_server.versions import VersionStatus
 
-# A string output whose name ends so is written as {"b64": ...}.
-_BYTES_SUFFIX = "_bytes"
+_MAX_ERROR_CHARS = 2_000
 
 
 def predict_answer(outputs: Tensors, request_format: str) -> bytes:
@@ -33,23 +31,66 @@ def predict_answer(outputs: Tensors, request_format: str) -> bytes:
         The JSON text. `NaN`, `Infinity` and `-Infinity` are written as such.
 
     Raises:
-        StatusError: INVALID_ARGUMENT when outputs of a row request do not share a batch size.
+        StatusError: INVALID_ARGUMENT when outputs of a row request do not share a batch size, or
+            an output is of a type that JSON cannot carry.
     """
-    finite = all(np.isfinite(array).all() for array in outputs.values() if array.dtype.kind == "f")
-    values = {name: _json_array(name, array, finite) for name, array in outputs.items()}
+    if not outputs:
+        raise invalid("Cannot convert empty tensor map to JSON")
     if request_format == ROW:
         _check_batch(outputs)
-        document = {"predictions": _rows(values)}
-    else:
-        document = {"outputs": values if len(values) > 1 else next(iter(values.values()))}
-    if finite:
-        return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(outputs) > 1:
+            return b'{"predictions":[' + b",".join(_row_objects(outputs)) + b"]}"
+    values = [(name, array_text(name, array)) for name, array in sorted(outputs.items())]
+    if request_format == ROW:
+        return b'{"predictions":' + values[0][1] + b"}"
+    if len(values) == 1:
+        return b'{"outputs":' + values[0][1] + b"}"
+    members = [orjson.dumps(name) + b":" + text for name, text in values]
+    return b'{"outputs":{' + b",".join(members) + b"}}"
+
+
+def classify_answer(result: Any) -> bytes:
+    """Write a `ClassificationResult`: the `[label, score]` pairs of each example.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT when it is empty.
+    """
+    if not result.classifications:
+        raise invalid("Cannot convert empty ClassificationResults to JSON")
+    scores = [item.score for example in result.classifications for item in example.classes]
+    texts = iter(row_texts("", np.array(scores, np.float32)))
+    examples = [
+        b"[%b]"
+        % b",".join(
+            b"[%b,%b]" % (orjson.dumps(item.label), next(texts)) for item in example.classes
+        )
+        for example in result.classifications
+    ]
+    return b'{"results":[' + b",".join(examples) + b"]}"
+
+
+def regress_answer(result: Any) -> bytes:
+    """Write a `RegressionResult`: one number for each example.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT when it is empty.
+    """
+    if not result.regressions:
+        raise invalid("Cannot convert empty RegressionResults to JSON")
+    values = np.array([item.value for item in result.regressions], np.float32)
+    return b'{"results":' + array_text("", values) + b"}"
 
 
 def error_answer(message: str) -> bytes:
-    """Write an error body: `{"error": "..."}`."""
-    return json.dumps({"error": message}).encode()
+    """Write an error body: `{ "error": "..." }`."""
+    return b'{ "error": ' + orjson.dumps(shown(message)) + b" }"
+
+
+def shown(message: str) -> str:
+    """An error's text as it goes into an answer: valid Unicode, cut when it quotes a large name."""
+    if len(message) > _MAX_ERROR_CHARS:
+        message = message[:_MAX_ERROR_CHARS] + "..."
+    return message.encode("utf-8", "replace").decode()
 
 
 def status_answer(statuses: Iterable[VersionStatus]) -> bytes:
@@ -98,7 +139,7 @@ def _signature_json(definition: Any) -> dict[str, Any]:
 
 def _tensor_info_json(info: Any) -> dict[str, Any]:
     shape = info.tensor_shape
-    return {
+    fields: dict[str, Any] = {
         # The enum's own descriptor gives the name, so that this file needs no TensorFlow.
         "dtype": info.DESCRIPTOR.fields_by_name["dtype"]
         .enum_type.values_by_number[info.dtype]
@@ -107,15 +148,24 @@ def _tensor_info_json(info: Any) -> dict[str, Any]:
             "dim": [{"size": str(dim.size), "name": dim.name} for dim in shape.dim],
             "unknown_rank": shape.unknown_rank,
         },
-        "name": info.name,
     }
+    if info.WhichOneof("encoding") == "coo_sparse":
+        sparse = info.coo_sparse
+        fields["coo_sparse"] = {
+            "values_tensor_name": sparse.values_tensor_name,
+            "indices_tensor_name": sparse.indices_tensor_name,
+            "dense_shape_tensor_name": sparse.dense_shape_tensor_name,
+        }
+    else:
+        fields["name"] = info.name
+    return fields
 
 
 def _check_batch(outputs: Tensors) -> None:
     batch_size = None
     for name, array in outputs.items():
         if array.ndim == 0:
-            raise invalid(f"Tensor name: {name} has no shape information")
+            raise invalid(f"Tensor name: {name} has no shape information ")
         if batch_size is not None and len(array) != batch_size:
             raise invalid(
                 f"Tensor name: {name} has inconsistent batch size: {len(array)} "
@@ -124,40 +174,8 @@ def _check_batch(outputs: Tensors) -> None:
         batch_size = len(array)
 
 
-def _rows(values: dict[str, Any]) -> Any:
-    if len(values) == 1:
-        return next(iter(values.values()))
-    names = list(values)
-    return [dict(zip(names, row, strict=True)) for row in zip(*values.values(), strict=True)]
-
-
-def _json_array(name: str, array: Array, finite: bool) -> Any:
-    """An array as something that the JSON writer takes: an array, or nested lists."""
-    if array.dtype.kind in "OSU":
-        write = _base64 if name.endswith(_BYTES_SUFFIX) else _text
-        flat = np.empty(array.size, dtype=object)
-        for position, value in enumerate(array.ravel()):
-            flat[position] = write(value)
-        return flat.reshape(array.shape).tolist()
-    if array.dtype.kind == "V" or array.dtype == np.float16:  # half; bfloat16 is void to numpy
-        array = array.astype(np.float32)
-    if finite and array.ndim:
-        return np.ascontiguousarray(array)
-    if array.dtype == np.float32:
-        # Through the shortest text, so that 0.1 stays 0.1 and does not grow noise digits.
-        array = array.astype(str).astype(np.float64)
-    return array.tolist()
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, str):
-        return value
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return _base64(value)  # TensorFlow Serving would write a text that is no JSON
-
-
-def _base64(value: Any) -> dict[str, str]:
-    raw = value.encode() if isinstance(value, str) else value
-    return {"b64": base64.b64encode(raw).decode()}
+def _row_objects(outputs: Tensors) -> Iterable[bytes]:
+    names = sorted(outputs)
+    members = b",".join(orjson.dumps(name).replace(b"%", b"%%") + b":%b" for name in names)
+    columns = [row_texts(name, outputs[name]) for name in names]
+    return map((b"{" + members + b"}").__mod__, zip(*columns, strict=True))

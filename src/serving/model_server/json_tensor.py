@@ -1,30 +1,40 @@
-"""JSON values as arrays, with TensorFlow Serving's checks of nesting and types."""
+"""JSON values as arrays: whole lists at a time, with TensorFlow Serving's checks.
+
+`struct.pack` converts a flat list of floats fastest, `array.array` one of integers; both refuse
+other types, and integers out of range, themselves. What they let pass, booleans and numbers that a
+float type cannot hold, is looked for only where it can be.
+"""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
+import struct
+from array import array
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from serving.model_server.json_bytes import from_base64, is_base64
+from serving.model_server.json_faults import MAX_RANK, MAX_WHOLE, fault_in
 from serving.model_server.signature import Array, TensorSpec
-from serving.model_server.status import Code, StatusError, invalid
+from serving.model_server.status import invalid
 
-_MAX_RANK = 32  # numpy's own limit
-_MAX_QUOTED_CHARS = 200
-# The largest whole number up to which a float type holds every whole number.
-_MAX_WHOLE = {"DT_HALF": 2**11 - 1, "DT_FLOAT": 2**24 - 1, "DT_DOUBLE": 2**53 - 1}
-_KINDS = {
-    bool: "Bool",
-    int: "Number",
-    float: "Number",
-    str: "String",
-    list: "Array",
-    dict: "Object",
-    type(None): "Null",
+_FEW = 64  # values; below it Python looks at each faster than numpy starts
+_TYPE_CODES = {
+    "DT_INT8": "b",
+    "DT_UINT8": "B",
+    "DT_INT16": "h",
+    "DT_UINT16": "H",
+    "DT_INT32": "i",
+    "DT_UINT32": "I",
+    "DT_INT64": "q",
+    "DT_UINT64": "Q",
 }
+
+
+class _RefusedError(Exception):
+    """A list does not convert; the faults tell why."""
 
 
 def to_array(value: Any, spec: TensorSpec) -> Array:
@@ -34,113 +44,98 @@ def to_array(value: Any, spec: TensorSpec) -> Array:
         StatusError: INVALID_ARGUMENT when lists are ragged or too deep, or a value is of
             another type; UNIMPLEMENTED for types that JSON cannot carry.
     """
-    shape: list[int] = []
-    flat = [value]
-    while flat and isinstance(flat[0], list):
-        size = len(flat[0])
-        for item in flat:
-            if not isinstance(item, list):
-                raise invalid(
-                    f"JSON Value: {quote(item)} found at incorrect level: {len(shape) + 1} in "
-                    "the JSON DOM."
-                )
-            if len(item) != size:
-                raise invalid(
-                    f"Encountered list at unexpected size: {len(item)} at level: {len(shape)} "
-                    f"expected size: {size}"
-                )
-        shape.append(size)
-        if len(shape) > _MAX_RANK:
-            raise invalid(f"Encountered list at unexpected level: {_MAX_RANK}")
-        flat = [inner for item in flat for inner in item]
-    array = _flat_array(flat, spec)
-    return array.reshape(shape)
+    try:
+        shape, flat = _flatten(value)
+        return _convert(flat, spec).reshape(shape)
+    except _RefusedError as err:
+        fault = fault_in(value, spec)
+        raise fault or invalid(f"Values do not convert to {spec.label}: {err}") from err
 
 
-def _flat_array(values: list[Any], spec: TensorSpec) -> Array:
+def _flatten(value: Any) -> tuple[list[int], Sequence[Any]]:
+    if type(value) is not list:
+        return [], (value,)
+    shape = [len(value)]
+    flat = value
+    while flat and type(flat[0]) is list:
+        if set(map(type, flat)) != {list} or len(set(map(len, flat))) != 1:
+            raise _RefusedError("ragged lists")
+        shape.append(len(flat[0]))
+        if len(shape) > MAX_RANK:
+            raise _RefusedError("nested too deep")
+        flat = list(chain.from_iterable(flat))
+    return shape, flat
+
+
+def _convert(values: Sequence[Any], spec: TensorSpec) -> Array:
     dtype = spec.numpy_dtype
     if dtype is None:
-        raise StatusError(Code.UNIMPLEMENTED, f"Conversion of JSON values to type: {spec.label}")
-    kinds = set(map(type, values))
+        if values:
+            raise _RefusedError("no type of JSON")
+        return np.empty(0, object)
+    if not values:
+        return np.empty(0, dtype)
     if spec.dtype == "DT_STRING":
-        return _string_array(values, spec)
-    if dtype.kind == "f":
-        allowed = {int, float}
-    elif dtype.kind == "b":
-        allowed = {bool}
-    else:
-        allowed = {int}
-    if not kinds <= allowed:
-        raise _type_error(next(v for v in values if type(v) not in allowed), spec)
-    if dtype.kind == "f":
-        return _float_array(values, dtype, spec, has_whole=int in kinds)
-    if dtype.kind in "iu" and values:
-        limits = np.iinfo(dtype)
-        for extreme in (min(values), max(values)):
-            if not limits.min <= extreme <= limits.max:
-                raise _type_error(extreme, spec)
-    return np.array(values, dtype=dtype)
+        return _strings(values)
+    if spec.dtype == "DT_BOOL":
+        if set(map(type, values)) != {bool}:
+            raise _RefusedError("not all are booleans")
+        return np.array(values, dtype)
+    try:
+        if spec.dtype in MAX_WHOLE:
+            return _floats(values, dtype, spec)
+        numbers = np.frombuffer(array(_TYPE_CODES[spec.dtype], values), dtype)
+        _refuse_bools(values, numbers)
+        return numbers
+    except (TypeError, OverflowError, struct.error) as err:
+        raise _RefusedError(str(err)) from err
 
 
-def _float_array(values: list[Any], dtype: np.dtype, spec: TensorSpec, *, has_whole: bool) -> Array:
-    if has_whole:
-        most = _MAX_WHOLE[spec.dtype]
-        for value in values:
-            if type(value) is int and abs(value) > most:
-                raise _lossy_error(value, spec)
-    wide = np.array(values, dtype=np.float64)
-    too_large = np.isfinite(wide) & (np.abs(wide) > np.finfo(dtype).max)
-    if too_large.any():
-        raise _lossy_error(values[int(too_large.argmax())], spec)
-    return wide.astype(dtype)
+def _floats(values: Sequence[Any], dtype: np.dtype[Any], spec: TensorSpec) -> Array:
+    if len(values) <= _FEW:
+        return _few_floats(values, dtype, spec)
+    wide = np.frombuffer(struct.pack(f"{len(values)}d", *values), np.float64)
+    _refuse_bools(values, wide)
+    largest = np.fmax.reduce(np.abs(wide))
+    if largest > MAX_WHOLE[spec.dtype]:  # below it every number may pass, whole or not
+        large = np.flatnonzero(np.abs(wide) > MAX_WHOLE[spec.dtype])
+        if any(fault_in(values[position], spec) for position in large):
+            raise _RefusedError("loss of precision")
+    return wide if dtype == np.float64 else wide.astype(dtype)
 
 
-def _string_array(values: list[Any], spec: TensorSpec) -> Array:
-    array = np.empty(len(values), dtype=object)
-    for position, value in enumerate(values):
-        if type(value) is str:
-            try:
-                array[position] = value.encode()
-            except UnicodeEncodeError as err:  # half of a surrogate pair
-                raise invalid(f"JSON Value: {quote(value)} is not valid Unicode") from err
-        elif is_base64(value):
-            try:
-                encoded = value["b64"] + "=" * (-len(value["b64"]) % 4)  # padding may be left out
-                array[position] = base64.b64decode(encoded, validate=True)
-            except (binascii.Error, ValueError) as err:
-                raise invalid("Unable to base64 decode") from err
-        elif isinstance(value, dict):
-            raise invalid(f"JSON Value: {quote(value)} not formatted correctly for base64 data")
+def _few_floats(values: Sequence[Any], dtype: np.dtype[Any], spec: TensorSpec) -> Array:
+    if not set(map(type, values)) <= {int, float}:
+        raise _RefusedError("not all are numbers")
+    most = MAX_WHOLE[spec.dtype]
+    for value in values:
+        if not -most <= value <= most and fault_in(value, spec):  # the first: not NaN either
+            raise _RefusedError("loss of precision")
+    return np.array(values, np.float64).astype(dtype)
+
+
+def _refuse_bools(values: Sequence[Any], numbers: Array) -> None:
+    """Python takes `True` for 1; only where a 0 or 1 came out can one have been given."""
+    few = len(values) <= _FEW
+    if (few or ((numbers == 0) | (numbers == 1)).any()) and bool in set(map(type, values)):
+        raise _RefusedError("booleans are no numbers")
+
+
+def _strings(values: Sequence[Any]) -> Array:
+    result = np.empty(len(values), dtype=object)
+    try:
+        if set(map(type, values)) == {str}:
+            result[:] = [value.encode() for value in values]
         else:
-            raise _type_error(value, spec)
-    return array
+            result[:] = [_to_bytes(value) for value in values]
+    except UnicodeEncodeError as err:
+        raise _RefusedError("half of a surrogate pair") from err
+    return result
 
 
-def is_base64(value: Any) -> bool:
-    """Whether a JSON value stands for bytes: `{"b64": "..."}`."""
-    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
-
-
-def _type_error(value: Any, spec: TensorSpec) -> StatusError:
-    if type(value) is list:
-        return invalid("Encountered list at unexpected level")
-    return invalid(
-        f"JSON Value: {quote(value)} Type: {_KINDS[type(value)]} is not of expected type: "
-        f"{spec.label}"
-    )
-
-
-def _lossy_error(value: Any, spec: TensorSpec) -> StatusError:
-    return invalid(
-        f"Cannot convert JSON value: {quote(value)} to {spec.label} without loss of precision."
-    )
-
-
-def quote(value: Any) -> str:
-    """A JSON value as text for an error, cut when it is long."""
-    text = ""
-    for piece in json.JSONEncoder().iterencode(value):  # lazily: a value may be megabytes
-        text += piece[:_MAX_QUOTED_CHARS]
-        if len(text) > _MAX_QUOTED_CHARS:
-            return text[:_MAX_QUOTED_CHARS] + "..."
-    return text
+def _to_bytes(value: Any) -> bytes:
+    if type(value) is str:
+        return value.encode()
+    if is_base64(value):
+        return from_base64(value)
+    raise _RefusedError("neither text nor base64")

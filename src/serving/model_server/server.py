@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from mlproject.errors import ServingError, closest
-from serving.model_server.manager import ModelManager
-from serving.model_server.ports import dialable, open_port, port_error
+from serving.model_config import ModelConfig, model_config
+from serving.model_server.grpc_server import GrpcServer
+from serving.model_server.listening import (
+    DRAIN_S,
+    GRPC_PORT,
+    MAX_REQUEST_BYTES,
+    REST_PORT,
+    ServerOptions,
+)
+from serving.model_server.manager import ManagerOptions, ModelManager
+from serving.model_server.rest_server import RestServer
+from serving.model_server.served_model import ServedModel
 from serving.model_server.status import StatusError
-from serving.model_server.versions import ServedModel, VersionStatus
+from serving.model_server.telemetry import build_observer, served_versions
+from serving.model_server.versions import VersionStatus
 
 if TYPE_CHECKING:
     import grpc
-    import uvicorn
 
-MAX_REQUEST_BYTES = 64 * 1024 * 1024
-DRAIN_S = 10.0
-_STARTUP_S = 30.0
+    from serving.model_server.grpc_health import HealthService
+
+_LOOK_EVERY_S = 0.01
+_FIRST_LOOK_S, _FIRST_REMOTE_LOOK_S = 0.5, 30.0
 
 
 class ModelServer:
@@ -43,35 +53,84 @@ class ModelServer:
         keep_previous: Keep the version before the present one loaded: it takes over again at once.
         threads: How many requests each of the two APIs works on at once.
         max_request_bytes: The largest request body.
+        options: The rest of how to listen; the arguments before it go first.
     """
 
     def __init__(
         self,
         models: Mapping[str, Path],
         host: str = "127.0.0.1",
-        rest_port: int = 8501,
-        grpc_port: int = 8500,
+        rest_port: int = REST_PORT,
+        grpc_port: int = GRPC_PORT,
         poll_wait_s: float = 1.0,
         *,
         pinned_versions: Mapping[str, int] | None = None,
         keep_previous: bool = False,
         threads: int = 8,
         max_request_bytes: int = MAX_REQUEST_BYTES,
+        options: ServerOptions | None = None,
     ) -> None:
-        self._manager = ModelManager(
-            models, pinned_versions, poll_wait_s, keep_previous=keep_previous
+        pins = pinned_versions or {}
+        self._set_up(
+            [model_config(name, path, pins.get(name)) for name, path in models.items()],
+            replace(
+                options or ServerOptions(),
+                host=host,
+                rest_port=rest_port,
+                grpc_port=grpc_port,
+                rest_threads=threads,
+                grpc_threads=threads,
+                max_request_bytes=max_request_bytes,
+            ),
+            ManagerOptions(
+                poll_wait_s=poll_wait_s,
+                max_load_retries=0,  # it is tried again when its files change
+                versions_always_present=True,
+                keep_previous=keep_previous,
+            ),
         )
-        self._host = host
-        self._rest_port = rest_port
-        self._grpc_port = grpc_port
-        self._threads = threads
-        self._max_request_bytes = max_request_bytes
+
+    @classmethod
+    def of(
+        cls,
+        configs: Iterable[ModelConfig],
+        options: ServerOptions,
+        manager_options: ManagerOptions,
+    ) -> Self:
+        """A server of models with policies and labels, as TensorFlow Serving has them.
+
+        Args:
+            configs: The models.
+            options: How to listen.
+            manager_options: How models are found, loaded and kept.
+
+        Raises:
+            ConfigError: The models cannot be served together, or the access log not be opened.
+        """
+        server = cls.__new__(cls)
+        server._set_up(configs, options, manager_options)
+        return server
+
+    def _set_up(
+        self,
+        configs: Iterable[ModelConfig],
+        options: ServerOptions,
+        manager_options: ManagerOptions,
+    ) -> None:
+        self._options = options
+        self._observer = build_observer(options)
+        metrics = self._observer.metrics if self._observer else None
+        self._manager = ModelManager(
+            configs, replace(manager_options, batch_recorder=metrics, load_recorder=metrics)
+        )
+        if metrics:
+            metrics.versions = lambda: served_versions(self._manager)
+        self._rest = RestServer(options) if options.rest_port is not None else None
+        has_grpc = options.grpc_port is not None or options.grpc_socket
+        self._grpc = GrpcServer(options) if has_grpc else None
         self._executor: ThreadPoolExecutor | None = None
-        self._grpc_executor: ThreadPoolExecutor | None = None
-        self._rest_socket: socket.socket | None = None
-        self._rest: uvicorn.Server | None = None
-        self._rest_thread: threading.Thread | None = None
-        self._grpc: grpc.Server | None = None
+        self._health: HealthService | None = None
+        self._load_began = 0.0
 
     def __enter__(self) -> Self:
         self.start()
@@ -87,13 +146,13 @@ class ModelServer:
 
     @property
     def rest_url(self) -> str:
-        """The base URL of the REST API."""
-        return f"http://{dialable(self._host)}:{self._rest_port}"
+        """The base URL of the REST API; "" where there is none."""
+        return self._rest.url if self._rest else ""
 
     @property
     def grpc_address(self) -> str:
-        """The `host:port` of the gRPC API."""
-        return f"{dialable(self._host)}:{self._grpc_port}"
+        """The `host:port` of the gRPC API; "" where there is none."""
+        return self._grpc.address if self._grpc else ""
 
     def start(self) -> None:
         """Open both ports and begin to load; returns before the models are loaded.
@@ -101,25 +160,107 @@ class ModelServer:
         Raises:
             ServingError: A port is taken, or the server was started before.
         """
-        if self._executor is not None:
+        self.load()
+        self.listen()
+
+    def load(self) -> None:
+        """Reserve both ports and begin to load; connections are refused until `listen`.
+
+        Raises:
+            ServingError: A port is taken, or the server was started before.
+        """
+        if self._load_began:
             raise ServingError(
                 "Starting the model server failed",
                 received="a server that was started before",
                 next_step="make a new ModelServer",
             )
-        # Both ports are tried before TensorFlow is imported, which takes seconds.
-        self._rest_socket = open_port(self._host, self._rest_port, "REST")
-        self._rest_port = self._rest_socket.getsockname()[1]
-        self._executor = ThreadPoolExecutor(self._threads, "rest-predict")
+        self._load_began = time.monotonic()
         try:
-            if self._grpc_port:
-                open_port(self._host, self._grpc_port, "gRPC").close()
-            self._start_grpc()
-            self._start_rest()
+            # Both ports are tried before TensorFlow is imported, which takes seconds.
+            for api in (self._rest, self._grpc):
+                if api:
+                    api.reserve()
+            # Whole, and before the threads that need it: two threads that begin to import it at
+            # different modules wait for each other without end.
+            import tensorflow  # noqa: F401
         except BaseException:
             self.stop(drain_s=0)
             raise
+        self._load_began = time.monotonic()
         self._manager.start()
+
+    def listen(self) -> None:
+        """Begin to answer.
+
+        Raises:
+            ServingError: A port or the socket cannot be had.
+        """
+        try:
+            if self._grpc:
+                self._listen_to_grpc(self._grpc)
+            if self._rest:
+                self._listen_to_rest(self._rest)
+        except BaseException:
+            self.stop(drain_s=0)
+            raise
+
+    def _listen_to_grpc(self, api: GrpcServer) -> None:
+        from serving.model_server.grpc_service import GrpcOptions, add_services
+
+        options = GrpcOptions(
+            max_tensor_bytes=self._options.max_request_bytes,
+            observer=self._observer,
+            token=self._options.token or None,
+        )
+
+        def add(server: grpc.Server) -> None:
+            self._health = add_services(server, self._manager, options)
+
+        api.listen(add)
+
+    def _listen_to_rest(self, api: RestServer) -> None:
+        from serving.model_server.rest import RestOptions, build_app
+
+        options = self._options
+        self._executor = ThreadPoolExecutor(options.rest_threads, "rest-predict")
+        rest_options = RestOptions(
+            max_request_bytes=options.max_request_bytes,
+            metrics_path=options.metrics_path or None,
+            metrics=self._observer.metrics if self._observer else None,
+            observer=self._observer,
+            token=options.token or None,
+            cors=options.cors,
+            timeout_s=options.rest_timeout_s,
+        )
+        api.listen(build_app(self._manager, self._executor, rest_options))
+
+    def watch_config(self, path: Path, every_s: float) -> None:
+        """Serve what a `ModelServerConfig` file says, from its next change on."""
+        self._manager.watch_config(path, every_s)
+
+    def wait_until_loaded(self, is_stopping: Callable[[], bool]) -> None:
+        """Wait until every model answers, or has shown that it cannot for now.
+
+        A model cannot when its version did not load, or there is nothing in its base path.
+
+        Args:
+            is_stopping: Ends the wait when it says so.
+        """
+        while not is_stopping():
+            if not any(self._is_loading(model) for model in self._manager.models.values()):
+                return
+            time.sleep(_LOOK_EVERY_S)
+
+    def _is_loading(self, model: ServedModel) -> bool:
+        if model.available_version is not None or model.wanted_failure():
+            return False
+        now = time.monotonic()
+        if model.statuses():
+            retry_at = model.next_due()
+            return retry_at is None or retry_at <= now
+        first_look_s = _FIRST_REMOTE_LOOK_S if model.source.is_remote else _FIRST_LOOK_S
+        return now - self._load_began < first_look_s
 
     def wait_until_available(self, timeout_s: float = 60.0) -> None:
         """Wait until every model answers.
@@ -174,20 +315,19 @@ class ModelServer:
         Args:
             drain_s: How long requests under way may take to end.
         """
-        stopped = self._grpc.stop(drain_s) if self._grpc else None
-        if self._rest and self._rest_thread:
-            self._rest.config.timeout_graceful_shutdown = max(int(drain_s), 1) if drain_s else 0
-            self._rest.should_exit = True
-            self._rest_thread.join(drain_s + 5)
-        if stopped is not None:
-            stopped.wait(drain_s + 5)
-        for executor in (self._executor, self._grpc_executor):
-            if executor:
-                executor.shutdown(wait=False)
-        if self._rest_socket:
-            self._rest_socket.close()
-        self._manager.close(drain_s)
-        self._grpc = self._rest = self._rest_thread = self._rest_socket = None
+        until = time.monotonic() + drain_s
+        if self._health:
+            self._health.drain()
+        apis = [api for api in (self._grpc, self._rest) if api]
+        for api in apis:
+            api.begin_to_stop(drain_s)
+        for api in apis:
+            api.wait_until_stopped(max(until - time.monotonic(), 0.0))
+        if self._executor:
+            self._executor.shutdown(wait=False)
+        self._manager.close(max(until - time.monotonic(), 0.0))
+        if self._observer and self._observer.access_log:
+            self._observer.access_log.close()
 
     def _served(self, model: str) -> ServedModel:
         served = self._manager.models.get(model)
@@ -198,56 +338,6 @@ class ModelServer:
                 expected=closest(model, self._manager.models),
             )
         return served
-
-    def _start_grpc(self) -> None:
-        import grpc
-
-        from serving.model_server.grpc_service import add_services
-
-        self._grpc_executor = ThreadPoolExecutor(self._threads, "grpc-predict")
-        self._grpc = grpc.server(
-            self._grpc_executor,
-            options=[
-                # Without it a second server could share the port and take half of the requests.
-                ("grpc.so_reuseport", 0),
-                ("grpc.max_receive_message_length", self._max_request_bytes),
-                ("grpc.max_send_message_length", -1),
-            ],
-        )
-        add_services(self._grpc, self._manager, self._max_request_bytes)
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        try:
-            port = self._grpc.add_insecure_port(f"{host}:{self._grpc_port}")
-        except RuntimeError as err:
-            raise port_error(self._host, self._grpc_port, "gRPC", err) from err
-        self._grpc_port = port
-        self._grpc.start()
-
-    def _start_rest(self) -> None:
-        import uvicorn
-
-        from serving.model_server.rest import build_app
-
-        if self._executor is None or self._rest_socket is None:
-            raise RuntimeError("start() opens the port first")
-        config = uvicorn.Config(
-            build_app(self._manager, self._executor, self._max_request_bytes),
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            ws="none",
-            server_header=False,
-        )
-        self._rest = uvicorn.Server(config)
-        self._rest_thread = threading.Thread(
-            target=self._rest.run, args=([self._rest_socket],), name="rest-server", daemon=True
-        )
-        self._rest_thread.start()
-        deadline = time.monotonic() + _STARTUP_S
-        while not self._rest.started:
-            if not self._rest_thread.is_alive() or time.monotonic() > deadline:
-                raise ServingError(f"The REST server on {self.rest_url} did not start")
-            time.sleep(0.005)
 
 
 def _not_available(model: ServedModel, timeout_s: float) -> ServingError:

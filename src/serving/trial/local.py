@@ -125,8 +125,9 @@ class LocalServer:
         base.mkdir()
         (base / "1").symlink_to(self._saved_model, target_is_directory=True)
         command = [sys.executable, "-m", "serving.trial.process", f"--model_name={self._name}"]
-        command += [f"--model_base_path={base}", "--host=127.0.0.1", "--port=0"]
-        command += ["--rest_api_port=0", "--file_system_poll_wait_seconds=0", "--drain_seconds=1"]
+        command += [f"--model_base_path={base}", "--host=127.0.0.1", "--port=auto"]
+        command += ["--rest_api_port=auto", "--file_system_poll_wait_seconds=0"]
+        command += ["--max_num_load_retries=0", "--answer_while_loading", "--drain_seconds=1"]
         with (self._folder / "out").open("wb") as out, (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 command,

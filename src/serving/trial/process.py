@@ -1,6 +1,6 @@
 """The model server as a program that ends with whoever started it.
 
-    python -m serving.trial.process --model_name=taxi --model_base_path=DIR --port=0 ...
+    python -m serving.trial.process --model_name=taxi --model_base_path=DIR --port=auto ...
 
 The flags are those of `python -m serving.model_server`. Standard input is a pipe from the starter:
 it closes when the starter ends, however it ends, and then the server stops.
@@ -19,15 +19,12 @@ GRACE_S = 15.0
 
 def main() -> int:
     """Serves until it is told to stop, or standard input closes."""
-    # TensorFlow imports Keras only to have its optimisers at hand, and goes on without it
-    # (tensorflow/__init__.py); a server runs graphs. It saves 2 of 4.5 CPU seconds and 145 MiB.
-    sys.modules["keras"] = None  # type: ignore[assignment]
     # tf.Transform sets it for whoever imports it, and so for the processes that they start.
     os.environ.pop("TF_USE_LEGACY_KERAS", None)
     threading.Thread(target=_end_with_the_starter, daemon=True).start()
-    from serving.model_server.__main__ import main as serve
+    from serving.model_server.program import run
 
-    return serve()
+    return run()
 
 
 def _end_with_the_starter() -> None:
