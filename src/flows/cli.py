@@ -17,12 +17,17 @@ from collections.abc import Sequence
 
 from flows import (
     approval_command,
+    bulk_infer_command,
     copy_command,
     data_command,
+    deploy_command,
     diff_command,
     examples_command,
     explain_command,
+    export_command,
+    image_command,
     lineage_command,
+    model_server_command,
     promotion_command,
     reconcile_command,
     reproduce_command,
@@ -154,6 +159,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="for a trial: a version that is not blessed, by its number",
     )
+    model_server_command.add_listening(serve)
     add_verbose(serve)
 
     predict = commands.add_parser("predict", help="ask a served model")
@@ -165,11 +171,16 @@ def build_parser() -> argparse.ArgumentParser:
         "--url", default="http://127.0.0.1:8501", help="the model server (default port 8501)"
     )
 
+    bulk_infer_command.add_parser(commands)
     data_command.add_parser(commands)
+    deploy_command.add_parser(commands)
+    image_command.add_parser(commands)
     diff_command.add_parser(commands)
     examples_command.add_parser(commands)
     explain_command.add_parser(commands)
+    export_command.add_parser(commands)
     lineage_command.add_parser(commands)
+    model_server_command.add_parser(commands)
     reproduce_command.add_parser(commands)
     schema_command.add_parser(commands)
     promotion_command.add_parser(commands)

@@ -2,8 +2,9 @@
 
     python -m flows.reconciler_service --mlflow-url http://127.0.0.1:5000 --every-s 30
 
-It serves the deployments `reconcile/benison` (on a schedule) and `approval/benison`, and reconciles
-a model at once when MLflow's webhook tells of it. Without a webhook the schedule alone does it.
+It serves the deployments `reconcile/benison` (on a schedule), `approval/benison` and
+`deploy/benison`, and reconciles a model at once when MLflow's webhook tells of it. Without a
+webhook the schedule alone does it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from prefect.exceptions import PrefectException
 from prefect.types.entrypoint import EntrypointType
 
 from flows.approval import approval
+from flows.deploying import deploy
 from flows.kept_secret import WEBHOOK_SECRET, kept_secret
 from flows.prefect_server import free_port
 from flows.reconciling import reconcile
@@ -118,6 +120,11 @@ def serve_flows(every_s: float) -> None:
         approval.to_deployment(
             NAME,
             description="Asks a person whether a version may go to production.",
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        ),
+        deploy.to_deployment(
+            NAME,
+            description="Brings what is served of a model to what the registry says.",
             entrypoint_type=EntrypointType.MODULE_PATH,
         ),
     ]

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from mlproject.sections import (
+    BatchingSection,
     BigQuerySection,
     ChangeThreshold,
     DataSection,
+    DeploymentSection,
     EarlyStoppingSection,
     EvaluationSection,
     ImagesSection,
@@ -56,6 +58,8 @@ SECTIONS = (
     ("a change threshold", ChangeThreshold),
     ("`infra_validation`", InfraSection),
     ("`serving`", ServingSection),
+    ("`deployment`", DeploymentSection),
+    ("`deployment.batching`", BatchingSection),
     ("`registry`", RegistrySection),
     ("`model_card`", ModelCardSection),
 )

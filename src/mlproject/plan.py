@@ -165,6 +165,7 @@ def make_plan(
     sample = dict(config.serving.sample)
     about: dict[str, Any] = {"name": config.name, "description": config.description}
     about |= {"sample": sample, "policy": config.registry.model_dump(mode="json")}
+    about["deployment"] = config.deployment.model_dump(mode="json")
     chain.add("register", ("train", "bless"), {**about, "store": store_id})
     chain.add("export", ("register",), {"serving_root": str(serving_root)})
     chain.add("serve", ("export",), {"sample": sample})

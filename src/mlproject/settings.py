@@ -11,6 +11,9 @@ project.yaml holds no host, no path of a machine and no secret; these do.
 | `MLFLOW_RUN_ID`, `MLFLOW_EXPERIMENT_ID` | set by `mlflow run`: the run to log to | none |
 | `PREFECT_API_URL` | Prefect's server | an embedded one, for the length of a run |
 | `BENISON_TUNING_STORAGE` | SQLAlchemy URL of the Tuner's studies | see docs/tuning.md |
+| `BENISON_DEPLOY_BASE_PATH` | where models lie for servers elsewhere (`gcs`, `kubernetes`) | none |
+| `BENISON_DEPLOY_HOST` | address that the target `local` listens on | `127.0.0.1` |
+| `BENISON_SERVING_TOKEN` | bearer token of model servers, and of those who ask them | none |
 | `BENISON_ENGINE`, `BENISON_BEAM_OPTIONS` | where pipelines run: `engines/settings.py` | `local` |
 """
 

@@ -11,6 +11,7 @@ from mlproject.sections.data import (
     SqlSection,
     StatisticsSection,
 )
+from mlproject.sections.deployment import BatchingSection, DeploymentSection
 from mlproject.sections.evaluation import ChangeThreshold, EvaluationSection, ValueThreshold
 from mlproject.sections.model_card import ModelCardSection
 from mlproject.sections.project import ProjectConfig
@@ -26,9 +27,11 @@ from mlproject.sections.training import (
 from mlproject.sections.validation import SchemaSection, TransformSection, ValidationSection
 
 __all__ = [
+    "BatchingSection",
     "BigQuerySection",
     "ChangeThreshold",
     "DataSection",
+    "DeploymentSection",
     "EarlyStoppingSection",
     "EvaluationSection",
     "ImagesSection",

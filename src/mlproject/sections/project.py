@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from mlproject.errors import closest
 from mlproject.metrics import metric_names
 from mlproject.sections.data import DataSection, StatisticsSection
+from mlproject.sections.deployment import DeploymentSection
 from mlproject.sections.evaluation import EvaluationSection
 from mlproject.sections.model_card import ModelCardSection
 from mlproject.sections.registry import RegistrySection
@@ -38,6 +39,7 @@ class ProjectConfig(Section):
     evaluation: EvaluationSection = Field(default_factory=lambda: EvaluationSection())
     infra_validation: InfraSection = Field(default_factory=lambda: InfraSection())
     serving: ServingSection = Field(default_factory=lambda: ServingSection())
+    deployment: DeploymentSection = Field(default_factory=lambda: DeploymentSection())
     registry: RegistrySection = Field(default_factory=lambda: RegistrySection())
     model_card: ModelCardSection = Field(default_factory=lambda: ModelCardSection())
 

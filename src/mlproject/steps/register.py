@@ -37,6 +37,7 @@ from mlproject.registry import (
     Column,
     Registration,
 )
+from mlproject.registry.deployment_settings import keep_deployment
 from mlproject.registry.names import STAGE_TAG
 from mlproject.schema import SCHEMA_FILE
 from mlproject.steps.evidence import evidence_of
@@ -81,6 +82,7 @@ def run_register(ctx: StepContext) -> Mapping[str, Any]:
         _why(ctx.inputs["bless"].value),
         compared_with=baseline.version if baseline else None,
     )
+    keep_deployment(ctx.settings, ctx.registry.client, config.name, config.deployment)
     Record(
         params={"model_version": version.version},
         tags={

@@ -1,0 +1,344 @@
+"""TensorFlow Serving in a container of a Docker engine on this machine.
+
+    <home>/deployments/<model>/docker/
+      state.json                 the container, its ports, versions and labels
+      front/                     the front, supervised, and which container its ports lead to
+      <container>/models.config  and the other configuration files, mounted into the container
+
+Versions come and go by `HandleReloadConfigRequest`. Another image, other flags or resources need
+another container: it is started beside the first, and takes over the ports when it answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlproject.errors import ServingError
+from serving.targets.base import Deployment, Place, State, TargetStatus
+from serving.targets.container_server import ContainerServer, log_tail
+from serving.targets.docker_engine import engine, resolve_image, translate_docker_errors
+from serving.targets.docker_spec import (
+    MODEL_LABEL,
+    PLACE_LABEL,
+    SPEC_LABEL,
+    ContainerSpec,
+    container_spec,
+    docker_name,
+    image_of,
+    run_arguments,
+)
+from serving.targets.front_process import FrontProcess, free_ports
+from serving.targets.rest_view import RestView
+from serving.targets.rollout import roll_out
+from serving.targets.supervised import SupervisedServer
+from serving.targets.supervisor import write_whole
+from serving.targets.tf_serving_config import (
+    config_files,
+    served_by_tf_serving,
+    tf_serving_model,
+)
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+TARGET = "docker"
+DRAIN_S = 30.0
+STOP_S = 10
+LOCK_S = 600.0
+_STATES: Mapping[str, State] = {
+    "running": "running",
+    "restarting": "failed",
+    "exited": "failed",
+    "dead": "failed",
+}
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What is kept of a deployment between two commands.
+
+    Attributes:
+        container: The container's name.
+        ports: Its REST and gRPC port, behind the front.
+        front: The REST and gRPC port that clients use.
+        image: The image as it was asked for, with its digest where it has one.
+        versions: The versions that are served.
+        labels: Label -> version.
+    """
+
+    container: str
+    ports: tuple[int, int]
+    front: tuple[int, int]
+    image: str
+    versions: tuple[int, ...]
+    labels: Mapping[str, int]
+
+    @property
+    def rest_url(self) -> str:
+        """The container's own REST URL, past the front."""
+        return f"http://127.0.0.1:{self.ports[0]}"
+
+    @property
+    def grpc_address(self) -> str:
+        """The container's own gRPC address, past the front."""
+        return f"127.0.0.1:{self.ports[1]}"
+
+
+def open_target(place: Place) -> DockerTarget:
+    """The target."""
+    return DockerTarget(place)
+
+
+class DockerTarget:
+    """Serves models from containers.
+
+    Args:
+        place: Where this machine's deployments are remembered; `DOCKER_HOST` comes from its
+            environment.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def deploy(self, deployment: Deployment) -> TargetStatus:
+        """Starts a container, or brings the one that runs to the desired state."""
+        wanted = served_by_tf_serving(deployment)
+        self._tell_what_waits(deployment, wanted)
+        with self._engine("Deploying", deployment.model) as client:
+            image = resolve_image(client, image_of(wanted), self._place.say)
+            spec = container_spec(wanted, image.id)
+            known, container = self._known(client, wanted.model)
+            if known and container and container.labels.get(SPEC_LABEL) == spec.digest:
+                if container.status != "running":
+                    container.start()
+                known = self._bring_to(known, container, wanted)
+            else:
+                old = container if known else None
+                known = self._replace(client, spec, image.name, wanted, known, old)
+            self._sweep(client, known.container, wanted.model)
+        return self.status(deployment.model)
+
+    def reload(self, deployment: Deployment) -> TargetStatus:
+        """Brings the running container to the desired state."""
+        wanted = served_by_tf_serving(deployment)
+        self._tell_what_waits(deployment, wanted)
+        with self._engine("Reloading", deployment.model) as client:
+            known, container = self._known(client, wanted.model)
+            if known is None or container is None or container.status != "running":
+                raise ServingError(
+                    f"There is no running container of '{deployment.model}' to reload",
+                    next_step=f"benison deploy {deployment.model} --target docker",
+                )
+            self._bring_to(known, container, wanted)
+        return self.status(deployment.model)
+
+    def status(self, model: str) -> TargetStatus:
+        """What the container and the front do."""
+        remembered = self._remembered(model)
+        if remembered is None:
+            return TargetStatus(model, TARGET, "absent")
+        with self._engine("Asking for", model, alone=False) as client:
+            known, container = self._known(client, model)
+            if known is None or container is None:
+                detail = f"the container {remembered.container} is gone; deploy again"
+                return TargetStatus(model, TARGET, "failed", detail=detail)
+            return _status(model, known, container, self._front(model))
+
+    def stop(self, model: str) -> None:
+        """Removes the container and frees the ports, once open connections are done."""
+        with self._engine("Stopping", model) as client:
+            front = self._front(model)
+            front.route({})
+            front.await_silence((), DRAIN_S)
+            for container in self._containers(client, model):
+                container.stop(timeout=STOP_S)
+                container.remove(force=True)
+            front.stop()
+        shutil.rmtree(self._folder(model), ignore_errors=True)
+
+    def logs(self, model: str, lines: int) -> str:
+        """The last lines that the container wrote."""
+        with self._engine("Reading the log of", model, alone=False) as client:
+            _, container = self._known(client, model)
+            return log_tail(container, lines) if container else ""
+
+    def render(self, deployment: Deployment) -> Mapping[str, str]:
+        """`compose.yaml` and the files that it mounts."""
+        from serving.targets.compose import compose_file
+
+        wanted = served_by_tf_serving(deployment)
+        compose = compose_file(wanted, image_of(wanted))
+        return {"compose.yaml": compose, **config_files(wanted)}
+
+    def _replace(
+        self,
+        client: DockerClient,
+        spec: ContainerSpec,
+        image: str,
+        wanted: Deployment,
+        known: Remembered | None,
+        old: Container | None,
+    ) -> Remembered:
+        """Another container, which takes over when it answers."""
+        name = f"benison-{docker_name(wanted.model)}-{uuid.uuid4().hex[:8]}"
+        config = self._folder(wanted.model) / name
+        config.mkdir(parents=True)
+        for file, text in config_files(wanted).items():
+            write_whole(config / file, text)
+        front = self._front(wanted.model)
+        ports = free_ports()
+        held = known.front if known else front.choose(wanted.config)
+        held = (wanted.config.rest_port or held[0], wanted.config.grpc_port or held[1])
+        fresh = Remembered(name, ports, held, image, wanted.numbers, {})
+        arguments = run_arguments(spec, name, self._place_id, config, ports)
+        container = client.containers.create(**arguments)
+        self._place.say(f"{name}: starting {image}")
+        try:
+            container.start()
+            fresh = self._roll_out(fresh, container, wanted)
+            front.hold(fresh.front, fresh.ports)
+        except BaseException:
+            container.remove(force=True)
+            shutil.rmtree(config, ignore_errors=True)
+            raise
+        self._remember(wanted.model, fresh)
+        if old is not None:
+            self._place.say(f"{name} answers; {old.name} ends when its requests are done")
+            front.await_silence(fresh.ports, DRAIN_S)
+        return fresh
+
+    def _bring_to(self, known: Remembered, container: Container, wanted: Deployment) -> Remembered:
+        """A running container to the desired versions and labels."""
+        after = self._roll_out(known, container, wanted)
+        self._remember(wanted.model, after)
+        self._front(wanted.model).hold(after.front, after.ports)
+        return after
+
+    def _roll_out(self, known: Remembered, container: Container, wanted: Deployment) -> Remembered:
+        server = ContainerServer(
+            container,
+            (known.rest_url, known.grpc_address),
+            self._folder(wanted.model) / known.container,
+            wanted,
+        )
+        before = replace(
+            tf_serving_model(wanted.model, known.versions, known.labels),
+            default_version=wanted.default_version,
+        )
+        served, refused = roll_out(server, wanted, before, self._place.say)
+        for why in refused:
+            self._place.say(f"warning: {why}")
+        return replace(known, versions=served.policy.versions, labels=dict(served.labels))
+
+    def _sweep(self, client: DockerClient, keep: str, model: str) -> None:
+        """Ends every other container of the model, also one that a killed command left."""
+        for container in self._containers(client, model):
+            if container.name != keep:
+                container.stop(timeout=STOP_S)
+                container.remove(force=True)
+                shutil.rmtree(self._folder(model) / container.name, ignore_errors=True)
+
+    def _tell_what_waits(self, asked: Deployment, wanted: Deployment) -> None:
+        for number in sorted(set(asked.numbers) - set(wanted.numbers)):
+            self._place.say(
+                f"version {number} is not loaded: TensorFlow Serving would answer with it in the "
+                f"place of version {asked.default_version} (deployment.canary allows it)"
+            )
+
+    def _containers(self, client: DockerClient, model: str) -> list[Container]:
+        labels = [f"{MODEL_LABEL}={model}", f"{PLACE_LABEL}={self._place_id}"]
+        found: list[Container] = client.containers.list(all=True, filters={"label": labels})
+        return found
+
+    def _known(
+        self, client: DockerClient, model: str
+    ) -> tuple[Remembered | None, Container | None]:
+        known = self._remembered(model)
+        if known is None:
+            return None, None
+        named = (c for c in self._containers(client, model) if c.name == known.container)
+        return known, next(named, None)
+
+    def _remembered(self, model: str) -> Remembered | None:
+        try:
+            value = json.loads((self._folder(model) / "state.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return Remembered(
+            container=value["container"],
+            ports=(value["ports"][0], value["ports"][1]),
+            front=(value["front"][0], value["front"][1]),
+            image=value["image"],
+            versions=tuple(value["versions"]),
+            labels=value["labels"],
+        )
+
+    def _remember(self, model: str, known: Remembered) -> None:
+        text = json.dumps(known.__dict__, indent=1)
+        write_whole(self._folder(model) / "state.json", text)
+
+    def _folder(self, model: str) -> Path:
+        return self._place.folder(model) / TARGET
+
+    def _front(self, model: str) -> FrontProcess:
+        return FrontProcess(self._folder(model))
+
+    @property
+    def _place_id(self) -> str:
+        """Tells this home's containers from those of another on the same engine."""
+        return hashlib.sha256(str(self._place.home.resolve()).encode()).hexdigest()[:12]
+
+    @contextmanager
+    def _engine(self, doing: str, model: str, *, alone: bool = True) -> Iterator[DockerClient]:
+        lock = SupervisedServer(self._place.folder(model)).locked(LOCK_S, self._place.say)
+        with (
+            lock if alone else nullcontext(),
+            translate_docker_errors(f"{doing} '{model}' in Docker failed"),
+            engine(self._place.environ) as client,
+        ):
+            yield client
+
+
+def _status(
+    model: str, known: Remembered, container: Container, front: FrontProcess
+) -> TargetStatus:
+    view = RestView(known.rest_url)
+    versions: tuple[int, ...] = ()
+    labels: dict[str, int] = {}
+    detail = f"{container.name} {container.status}"
+    state: State = _STATES.get(container.status, "stopped")
+    if state == "running":
+        try:
+            versions = view.available(model)
+            labels = view.labels(model, tuple(known.labels))
+        except ServingError as err:
+            state, detail = "starting", f"{detail}; {err.failed}"
+        if state == "running" and versions != known.versions:
+            state, detail = "starting", f"{detail}; {list(versions)} of {list(known.versions)}"
+        if not front.alive():
+            state, detail = "failed", f"{detail}; nothing holds its ports: deploy again"
+    return TargetStatus(
+        model,
+        TARGET,
+        state,
+        rest_url=f"http://127.0.0.1:{known.front[0]}",
+        grpc_address=f"127.0.0.1:{known.front[1]}",
+        versions=versions,
+        default_version=max(versions, default=None),
+        labels=labels,
+        detail=detail,
+        facts={
+            "container": container.name,
+            "image": known.image,
+            "restarts": container.attrs.get("RestartCount", 0),
+        },
+    )
