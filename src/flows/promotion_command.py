@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import textwrap
 import time
@@ -177,15 +178,17 @@ def open_promoter(args: argparse.Namespace, command: str) -> Iterator[Promoter]:
 
 
 def _await_server(url: str, model: str, version: int) -> float | None:
-    """Seconds until a running server answers with a version; None where there is none."""
-    from serving.client import available_versions
+    """Seconds until a running server answers with a version when none is named; None without it."""
+    from serving.targets.base import TOKEN_VARIABLE
+    from serving.targets.rest_view import RestView
 
     began = time.perf_counter()
+    server = RestView(url, os.environ.get(TOKEN_VARIABLE, ""))
     try:
-        if not available_versions(url, model):
+        if not server.available(model):
             return None
         while time.perf_counter() - began < SERVED_WITHIN_S:
-            if version in available_versions(url, model):
+            if server.default_version(model) == version:
                 return time.perf_counter() - began
             time.sleep(0.05)
     except PlatformError:

@@ -17,7 +17,7 @@ from serving.rows import InputSpec, complete_row, fill_up, shorten
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["InputSpec", "available_versions", "complete_row", "input_specs", "predict_rest"]
+__all__ = ["InputSpec", "complete_row", "input_specs", "predict_rest"]
 
 ROWS_PER_REQUEST = 1_000
 CHARACTERS_PER_REQUEST = 16_000_000
@@ -34,6 +34,7 @@ def predict_rest(
     signature_name: str = "serving_default",
     timeout_s: float = 30.0,
     ignore_unknown: bool = False,
+    token: str = "",
 ) -> list[Any]:
     """Get a prediction for each row.
 
@@ -45,6 +46,7 @@ def predict_rest(
         signature_name: The signature to call.
         timeout_s: The time each request may take.
         ignore_unknown: Leave out features that the model does not know, instead of refusing them.
+        token: The bearer token that the server asks for; empty for none.
 
     Returns:
         One prediction per row: a value, or a dict by output name when there are several outputs.
@@ -61,7 +63,9 @@ def predict_rest(
     if version is not None:
         url += f"/versions/{version}"
     # A proxy from the environment must not stand between this machine and itself.
-    with httpx.Client(timeout=timeout_s, trust_env=not _is_loopback(base)) as http:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    trusts = not _is_loopback(base)
+    with httpx.Client(timeout=timeout_s, trust_env=trusts, headers=headers) as http:
         metadata = _request(http, "GET", f"{url}/metadata", model)
         inputs = input_specs(metadata, signature_name)
         if ignore_unknown:
@@ -139,29 +143,6 @@ def _predictions(answer: Mapping[str, Any], rows: int, base: str) -> list[Any]:
             expected=f"{rows} predictions",
         )
     return predictions
-
-
-def available_versions(base_url: str, model: str, timeout_s: float = 2.0) -> tuple[int, ...]:
-    """The versions of a model that a server answers with now; none where it does not know it.
-
-    Raises:
-        ServingError: No server answers there.
-    """
-    import httpx
-
-    base = base_url.rstrip("/")
-    url = f"{base}/v1/models/{quote(model, safe='')}"
-    try:
-        with httpx.Client(timeout=timeout_s, trust_env=not _is_loopback(base)) as http:
-            answer = http.get(url)
-        statuses = answer.json()["model_version_status"] if answer.is_success else []
-        return tuple(int(s["version"]) for s in statuses if s["state"] == "AVAILABLE")
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as err:
-        raise ServingError(
-            "Asking the model server for its versions failed",
-            received=f"{url}: {type(err).__name__}",
-            expected="a server with TensorFlow Serving's REST API",
-        ) from err
 
 
 def _is_loopback(url: str) -> bool:

@@ -45,9 +45,11 @@ from mlproject.registry import (
 from mlproject.registry.copy import Copied, CopyRequest, copy_version, sized
 from mlproject.registry.copy_run import Place
 from mlproject.registry.copy_target import check_seen
+from mlproject.registry.deployment_settings import keep_deployment, read_deployment
 from mlproject.registry.names import COPIED_FROM_RUN_TAG, COPIED_FROM_TAG, STAGE_TAG
 from mlproject.registry.projection import Projection
 from mlproject.registry.stores import CREDENTIALS, ModelStore, source_store, target_store
+from mlproject.sections.deployment import DeploymentSection
 from mlproject.sections.registry import RegistrySection
 from mlproject.settings import Settings, read_settings
 from mlproject.tracking import ROOT_TAG, Tracker, connect
@@ -133,6 +135,8 @@ def kept(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Source:
     source = Source(folder, fresh(empty_store, folder / "home"))
     projection = Projection(source.settings, source.client)
     projection.set_policy("taxi", RegistrySection(approval_timeout_s=7.0))
+    section = DeploymentSection(target="docker")
+    keep_deployment(source.settings, source.client, "taxi", section)
     promoter = Promoter(source.settings)
     for stage in (Stage.STAGING, Stage.PRODUCTION):
         promoter.move(source.version, Ask(stage, "good"))
@@ -263,8 +267,12 @@ def test_the_files_are_the_same_but_for_what_names_them(
     assert model_digest(before) == model_digest(after)
 
 
-def test_the_policy_goes_along_where_the_target_has_none(kept: Source, target: ModelStore) -> None:
+def test_the_policy_and_how_it_is_deployed_go_along_where_the_target_has_none(
+    kept: Source, target: ModelStore
+) -> None:
     copied(kept, target)
+    client = connect(target.settings)
+    assert read_deployment(target.settings, client, "taxi").target == "docker"
     projection = Projection(target.settings, connect(target.settings))
     assert projection.read("taxi").policy.approval_timeout_s == 7.0
     other = asked("taxi/1", "fares")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -17,6 +17,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import psutil
 import pytest
+from tests.docker_engine import IMAGE, run_engine
 
 from mlproject.sections import InfraSection
 from serving.infra_validation import (
@@ -342,11 +343,19 @@ def test_large_outputs_are_compared_relative_to_their_size() -> None:
     assert difference([1e6 + 50], wanted) is not None
 
 
+@pytest.fixture
+def docker_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An engine with a stand-in for TensorFlow Serving's image."""
+    for address in run_engine():
+        monkeypatch.setenv("DOCKER_HOST", address)
+        yield address
+
+
 @pytest.mark.docker
-def test_a_tensorflow_serving_container_tries_the_model(saved_models: dict[str, Path]) -> None:
-    image, why = find_image()
-    if image is None:
-        pytest.skip(f"{why}: install Docker, then docker pull tensorflow/serving")
+@pytest.mark.slow
+@pytest.mark.usefixtures("docker_host")
+def test_a_container_tries_the_model(saved_models: dict[str, Path]) -> None:
+    assert find_image() == (IMAGE, "")
     blessing = trial(saved_models["fare"], FARE, server="docker")
     assert blessing.verdict == "INFRA_BLESSED", blessing
     assert blessing.server == "docker"

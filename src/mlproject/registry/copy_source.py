@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mlproject.errors import RegistryError
 from mlproject.promotion.guards import Case, refusals
 from mlproject.promotion.stages import Stage
+from mlproject.registry.deployment_settings import DEPLOYMENT_TAG
 from mlproject.registry.integrity import DIGEST_TAGS, RESTORE, check_model
 from mlproject.registry.ledger_run import LEDGER_TAG
 from mlproject.registry.names import BLESSING_TAG, INFRA_TAG, KERAS_MODEL, MODEL_DIGEST_TAG
@@ -43,7 +44,7 @@ class Described:
         run: The MLflow run that made it; None where it is gone.
         params: Parameters of MLflow's model.
         model_type: Its type in MLflow, if it has one.
-        policy: The policy of the registered model as MLflow keeps it; None for none.
+        model_tags: The policy of the registered model and how it is deployed, as MLflow keeps them.
     """
 
     version: VersionInfo
@@ -53,7 +54,7 @@ class Described:
     run: Run | None
     params: Mapping[str, str] = field(default_factory=dict)
     model_type: str | None = None
-    policy: str | None = None
+    model_tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def describe(source: ModelStore, registry: Registry, version: VersionInfo) -> De
         found = client.get_model_version(name, number)
         model = _logged_model(client, found.source or "")
         run = find_run(client, version.run_id)
-        policy = client.get_registered_model(name).tags.get(POLICY_TAG)
+        tags = client.get_registered_model(name).tags
     params = model.params if model else (run.data.params if run else {})
     return Described(
         version=version,
@@ -99,7 +100,7 @@ def describe(source: ModelStore, registry: Registry, version: VersionInfo) -> De
         run=run,
         params=own_params(params or {}),
         model_type=model.model_type if model else None,
-        policy=policy,
+        model_tags={tag: tags[tag] for tag in (POLICY_TAG, DEPLOYMENT_TAG) if tag in tags},
     )
 
 

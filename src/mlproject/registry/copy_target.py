@@ -29,7 +29,6 @@ from mlproject.registry.copy_run import (
 from mlproject.registry.copy_source import ML_MODEL, Described, Files, download_model
 from mlproject.registry.integrity import model_digest
 from mlproject.registry.names import BASE_TAG, BASELINE_TAG, STAGE_TAG
-from mlproject.registry.projection import POLICY_TAG
 from mlproject.registry.values import VersionInfo
 from mlproject.tracking import TAG, Tracker
 from mlproject.tracking.names import MAX_VERSION_TAG_CHARS, mlflow_tags
@@ -209,8 +208,10 @@ def _write_version(place: Place, described: Described, run_id: str, model_id: st
     client = promoter.registry.client
     promoter.ledger.open(name)  # which makes the registered model
     with place.translate(f"Making a version of '{name}'"):
-        if described.policy and POLICY_TAG not in client.get_registered_model(name).tags:
-            client.set_registered_model_tag(name, POLICY_TAG, described.policy)
+        there = client.get_registered_model(name).tags
+        for tag, text in described.model_tags.items():
+            if tag not in there:
+                client.set_registered_model_tag(name, tag, text)
         made = client.create_model_version(
             name,
             source=f"models:/{model_id}",

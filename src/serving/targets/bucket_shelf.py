@@ -24,7 +24,7 @@ from typing import Any
 
 from mlproject.errors import ConfigError, ServingError, Transient
 from mlproject.examples.google.errors import first_line, is_transient, no_credentials
-from serving.export import SAVED_MODEL_FILES
+from mlproject.saved_model_layout import MODEL_FILES
 from serving.targets.base import BASE_PATH_VARIABLE, DeployedVersion
 
 STAGING = ".staging"
@@ -99,7 +99,7 @@ class BucketShelf:
         found = {
             int(number)
             for number, _, rest in (name.partition("/") for name in names)
-            if number.isascii() and number.isdigit() and rest in SAVED_MODEL_FILES
+            if number.isascii() and number.isdigit() and rest in MODEL_FILES
         }
         return tuple(sorted(found))
 
@@ -141,7 +141,7 @@ class BucketShelf:
         for name, checksum in there.items():
             if files.get(name) != checksum:
                 raise _other_content(address, name)
-        if any(name in there for name in SAVED_MODEL_FILES) and there != files:
+        if any(name in there for name in MODEL_FILES) and there != files:
             lost = next(name for name in files if name not in there)
             raise _other_content(address, f"{lost}, which is gone from a version that was whole")
         return there == files
@@ -225,7 +225,7 @@ def _checksums(folder: Path) -> dict[str, str]:
 
 def _last(names: Iterable[str]) -> list[str]:
     """Names in the order in which they are written: what makes a version loadable last."""
-    return sorted(names, key=lambda name: (name in SAVED_MODEL_FILES, name))
+    return sorted(names, key=lambda name: (name in MODEL_FILES, name))
 
 
 def _other_content(address: str, what: str) -> ServingError:

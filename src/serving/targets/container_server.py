@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlproject.errors import ServingError
+from mlproject.whole_file import write_whole
 from serving.client import predict_rest
 from serving.model_config import ModelConfig, to_text
 from serving.targets.base import Deployment
 from serving.targets.reload import reload_models
 from serving.targets.rest_view import RestView
 from serving.targets.rollout import VersionState
-from serving.targets.supervisor import write_whole
 from serving.targets.tf_serving_config import MODELS_FILE
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlproject.errors import ServingError
+from mlproject.whole_file import write_whole
 from serving.targets.base import Deployment, Place, State, TargetStatus
 from serving.targets.container_server import ContainerServer, log_tail
 from serving.targets.docker_engine import engine, resolve_image, translate_docker_errors
@@ -39,7 +40,6 @@ from serving.targets.front_process import FrontProcess, free_ports
 from serving.targets.rest_view import RestView
 from serving.targets.rollout import roll_out
 from serving.targets.supervised import SupervisedServer
-from serving.targets.supervisor import write_whole
 from serving.targets.tf_serving_config import (
     config_files,
     served_by_tf_serving,
@@ -290,7 +290,7 @@ class DockerTarget:
         return self._place.folder(model) / TARGET
 
     def _front(self, model: str) -> FrontProcess:
-        return FrontProcess(self._folder(model))
+        return FrontProcess(self._folder(model), self._place.environ)
 
     @property
     def _place_id(self) -> str:

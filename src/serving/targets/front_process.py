@@ -11,9 +11,10 @@ from pathlib import Path
 
 from mlproject.errors import ServingError
 from mlproject.sections.deployment import DeploymentSection
+from mlproject.whole_file import write_whole
 from serving.targets.front import LOOK_EVERY_S
 from serving.targets.supervised import SupervisedServer, python_path
-from serving.targets.supervisor import Spec, write_whole
+from serving.targets.supervisor import Spec
 
 START_S = 20.0
 POLL_S = 0.05
@@ -29,9 +30,11 @@ class FrontProcess:
 
     Args:
         folder: The deployment's folder.
+        environ: Environment variables of the process.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        self._environ = environ
         self._folder = folder / FOLDER
         self._routes = self._folder / "routes.json"
         self._server = SupervisedServer(self._folder)
@@ -94,7 +97,8 @@ class FrontProcess:
     def _start(self, routes: Mapping[str, str]) -> None:
         self.route(routes)
         command = (sys.executable, "-m", "serving.targets.front", str(self._routes.resolve()))
-        self._server.start(Spec(command, {"PYTHONPATH": python_path()}, DRAIN_S))
+        spec = Spec(command, {"PYTHONPATH": python_path(self._environ)}, DRAIN_S)
+        self._server.start(spec, self._environ)
         deadline = time.monotonic() + START_S
         while not all(_listens(int(port)) for port in routes) or self._died():
             if self._died() or time.monotonic() > deadline:

@@ -15,11 +15,11 @@ from typing import Any
 
 from mlproject.artifacts import translate_os_errors
 from mlproject.errors import ServingError
+from mlproject.whole_file import write_whole
 from serving.model_config import ModelConfig, to_text
 from serving.targets.base import BASE_PATH_VARIABLE, Deployment, Place, TargetStatus
 from serving.targets.rollout import specific
 from serving.targets.shelf import Shelf, open_shelf
-from serving.targets.supervisor import write_whole
 from serving.targets.tf_serving_config import served_by_tf_serving
 
 NAME, RECORD = "gcs", "gcs.json"

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from mlproject.errors import ServingError
+from mlproject.whole_file import write_whole
 from serving.targets.base import Deployment, Place, State, TargetStatus
 from serving.targets.cluster_api import ClusterApi, open_cluster, translate_cluster_errors
 from serving.targets.cluster_rows import ask_row
@@ -31,7 +32,6 @@ from serving.targets.manifests import (
 )
 from serving.targets.shelf import open_shelf
 from serving.targets.supervised import SupervisedServer
-from serving.targets.supervisor import write_whole
 from serving.targets.tf_serving_config import GRPC_PORT, REST_PORT, served_by_tf_serving
 
 TARGET = "kubernetes"

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mlproject.errors import ServingError
+from mlproject.whole_file import write_whole
 from serving.model_config import ModelConfig
 from serving.targets.local_ports import dialable
 from serving.targets.rollout import specific
-from serving.targets.supervisor import write_whole
 
 RECORD = "deployment.json"
 

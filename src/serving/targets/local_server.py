@@ -11,13 +11,14 @@ from pathlib import Path
 
 from mlproject.errors import ServingError
 from mlproject.sections import DeploymentSection
+from mlproject.whole_file import write_whole
 from serving.client import predict_rest
 from serving.model_config import ModelConfig, to_text
 from serving.targets.local_record import LocalRecord
 from serving.targets.rest_view import RestView
 from serving.targets.rollout import AVAILABLE, VersionState
 from serving.targets.supervised import SupervisedServer
-from serving.targets.supervisor import Spec, SupervisorState, write_whole
+from serving.targets.supervisor import Spec, SupervisorState
 from serving.targets.tf_serving_config import (
     BATCHING_FILE,
     MODELS_FILE,

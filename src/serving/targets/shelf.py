@@ -10,9 +10,10 @@ from typing import Protocol
 from mlproject.artifacts import translate_os_errors
 from mlproject.errors import ConfigError, RegistryError, ServingError
 from mlproject.registry.integrity import model_digest
-from serving.export import SAVED_MODEL_FILES, export_version
+from mlproject.saved_model_layout import MODEL_FILES
+from mlproject.whole_file import write_whole
+from serving.export import export_version
 from serving.targets.base import BASE_PATH_VARIABLE, DeployedVersion, Place
-from serving.targets.supervisor import write_whole
 
 
 class Shelf(Protocol):
@@ -104,7 +105,7 @@ class FolderShelf:
                 for child in (self._folder / model).iterdir()
                 if child.name.isascii()
                 and child.name.isdigit()
-                and any((child / name).is_file() for name in SAVED_MODEL_FILES)
+                and any((child / name).is_file() for name in MODEL_FILES)
             ]
         return tuple(sorted(found))
 

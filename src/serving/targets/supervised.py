@@ -26,6 +26,7 @@ from pathlib import Path
 import serving
 from mlproject.artifacts import translate_os_errors
 from mlproject.errors import BusyError, ServingError
+from mlproject.whole_file import write_whole
 from serving.targets.supervisor import (
     LOG,
     OLD_LOGS,
@@ -36,7 +37,6 @@ from serving.targets.supervisor import (
     is_supervised,
     read_spec,
     read_state,
-    write_whole,
 )
 
 DEPLOY_LOCK, ERRORS = "deploy.lock", "supervisor.err"

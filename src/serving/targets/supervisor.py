@@ -26,6 +26,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO, Any
 
+from mlproject.whole_file import write_whole
 from serving.targets.processes import ProcessId, process_id
 
 SPEC, STATE, LOG, LOCK = "spec.json", "state.json", "server.log", "supervisor.lock"
@@ -106,16 +107,6 @@ def read_state(folder: Path) -> SupervisorState | None:
         return SupervisorState(**json.loads((folder / STATE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Writes a file so that nobody ever reads half of it."""
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
-    with aside.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.replace(file)
 
 
 def is_supervised(folder: Path) -> bool:

@@ -109,6 +109,9 @@ def server_flags(config: DeploymentSection, folder: str = CONFIG_ROOT) -> list[s
         f"--monitoring_config_file={folder}/{MONITORING_FILE}",
         # Where the server starts again, it reads labels before the versions are loaded.
         "--allow_version_labels_for_unavailable_models=true",
+        # A version that does not load shall be known as such before minutes of tries are over.
+        "--max_num_load_retries=1",
+        "--load_retry_interval_micros=1000000",
         f"--enable_model_warmup={'true' if config.warm_up else 'false'}",
     ]
     if config.batching is not None:

@@ -62,7 +62,7 @@ def said() -> list[str]:
 
 @pytest.fixture
 def target(docker_host: str, tmp_path: Path, said: list[str]) -> Iterator[DockerTarget]:
-    place = Place(tmp_path / "home", {"DOCKER_HOST": docker_host}, said.append)
+    place = Place(tmp_path / "home", {**os.environ, "DOCKER_HOST": docker_host}, said.append)
     opened = open_target("docker", place)
     assert isinstance(opened, DockerTarget)
     yield opened

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import socket
 import threading
 import time
@@ -51,7 +52,7 @@ def backends() -> Iterator[tuple[Backend, Backend]]:
 
 @pytest.fixture
 def front(tmp_path: Path) -> Iterator[FrontProcess]:
-    process = FrontProcess(tmp_path)
+    process = FrontProcess(tmp_path, os.environ)
     yield process
     process.stop()
     assert not process.alive()
