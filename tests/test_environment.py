@@ -244,7 +244,7 @@ def test_mlproject_has_the_pipeline_each_step_and_the_stages(mlproject: Project)
     declared = yaml.safe_load(read("MLproject"))
     assert mlproject.name == "benison"
     assert Path(mlproject.env_config_path).name == "python_env.yaml"
-    stages = {"promote", "rollback", "approve", "reject", "reconcile", "deploy"}
+    stages = {"promote", "rollback", "approve", "reject", "reconcile", "deploy", "bulk-infer"}
     assert set(declared["entry_points"]) == {"main", "check", *STEPS, *stages}
 
 

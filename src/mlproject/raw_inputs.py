@@ -91,24 +91,30 @@ def to_raw(values: Any, spec: Any) -> Any:
     return tf.SparseTensor(indices, tf.boolean_mask(values, present), [rows, longest])
 
 
-def raw_arrays(batch: pa.RecordBatch, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+def raw_arrays(
+    batch: pa.RecordBatch, names: tuple[str, ...], doubles: tuple[str, ...] = ()
+) -> dict[str, np.ndarray]:
     """Columns of Examples as the raw signatures take them.
 
     Args:
         batch: Rows of Examples.
         names: The signature's inputs.
+        doubles: Those of them that take float64.
 
     Returns:
-        Input -> array of int64, float32 or bytes objects: `[rows]`, or `[rows, longest]` of a
-        column of lists, at least `[rows, 1]`.
+        Input -> array of int64, float32 (or float64) or bytes objects: `[rows]`, or
+        `[rows, longest]` of a column of lists, at least `[rows, 1]`.
     """
+    import numpy as np
     import pyarrow as pa
 
-    columns = {name: batch.column(batch.schema.get_field_index(name)) for name in names}
-    return {
-        name: _padded(column) if pa.types.is_list(column.type) else _filled(column)
-        for name, column in columns.items()
-    }
+    arrays = {}
+    for name in names:
+        column = batch.column(batch.schema.get_field_index(name))
+        of_floats = np.dtype(np.float64 if name in doubles else np.float32)
+        read = _padded if pa.types.is_list(column.type) else _filled
+        arrays[name] = read(column, of_floats)
+    return arrays
 
 
 def paddable(batch: pa.RecordBatch, names: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
@@ -175,23 +181,22 @@ def _present(values: Any) -> Any:
     return tf.not_equal(values, tf.constant(MISSING_INT, values.dtype))
 
 
-def _filled(column: pa.Array) -> np.ndarray:
-    import numpy as np
+def _filled(column: pa.Array, of_floats: np.dtype) -> np.ndarray:
     import pyarrow as pa
 
     if pa.types.is_integer(column.type):
         return column.fill_null(MISSING_INT).to_numpy(zero_copy_only=False)
     if pa.types.is_floating(column.type):
-        return column.fill_null(float("nan")).to_numpy(zero_copy_only=False).astype(np.float32)
+        return column.fill_null(float("nan")).to_numpy(zero_copy_only=False).astype(of_floats)
     return column.cast(pa.binary()).fill_null(b"").to_numpy(zero_copy_only=False)
 
 
-def _padded(column: pa.ListArray) -> np.ndarray:
+def _padded(column: pa.ListArray, of_floats: np.dtype) -> np.ndarray:
     import numpy as np
     import pyarrow.compute as pc
 
     lengths = pc.list_value_length(column).fill_null(0).to_numpy()
-    values = _filled(column.flatten())
+    values = _filled(column.flatten(), of_floats)
     width = max(int(lengths.max(initial=0)), 1)
     if (lengths == width).all():
         return values.reshape(len(column), width)

@@ -80,6 +80,7 @@ class Bench:
             "model_card": {},
             "evaluation": {"slices": ["zip"], "value_thresholds": {"auc": {"min": 0.5}}},
             "serving": {},
+            "deployment": {},
         }
 
     def write(self, name: str, text: str) -> None:
@@ -185,6 +186,7 @@ CHANGES: dict[str, tuple[Callable[[Bench], object], set[str]]] = {
         since("export"),
     ),
     "the sample": (lambda b: b.set("serving", sample={"fare": 1}), since("register")),
+    "the deployment": (lambda b: b.set("deployment", replicas=2), since("register")),
     "the champion": (lambda b: b.versions.add(1), JUDGED),
     "the steps between checkpoints": (lambda b: b.set("training", checkpoint_steps=7), NOTHING),
     "the search space": (

@@ -350,6 +350,16 @@ def test_a_folder_with_anything_else_is_never_touched(ask: Ask, tmp_path: Path) 
     assert [path.name for path in out.iterdir()] == ["thesis.txt"]
 
 
+def test_parts_that_nobody_can_vouch_for_are_refused(ask: Ask, tmp_path: Path) -> None:
+    path = write(tmp_path, "trips.csv", ROWS)
+    ask("trip", path)
+    for text in ("[1", "[]", "[" * 100_000):
+        (tmp_path / "out" / "_request.json").write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError, match="that can be read"):
+            ask("trip", path)
+    assert ask("trip", path, replace=True).resumed == 0
+
+
 def test_one_run_at_a_time_writes_to_a_folder(ask: Ask, tmp_path: Path) -> None:
     path = write(tmp_path, "trips.csv", ROWS)
     (tmp_path / "out").mkdir()
