@@ -60,7 +60,7 @@ EXTRAS = {
     for extra, lines in PROJECT["project"]["optional-dependencies"].items()
 }
 OPTIONAL = [requirement for requirements in EXTRAS.values() for requirement in requirements]
-OF_THE_SOURCE = [*DIRECT, *EXTRAS["bigquery"], *EXTRAS["dask"]]
+OF_THE_SOURCE = [*DIRECT, *EXTRAS["bigquery"], *EXTRAS["dask"], *EXTRAS["kubernetes"]]
 
 
 @pytest.mark.parametrize(
