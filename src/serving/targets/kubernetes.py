@@ -134,7 +134,7 @@ class KubernetesTarget:
         """The objects as YAML, a file each, numbered in the order to apply them."""
         objects = _objects(served_by_tf_serving(deployment), read_cluster(self._place.environ))
         return {
-            f"{number:02d}-{entry['kind'].lower()}.yaml": yaml.safe_dump(entry, sort_keys=False)
+            f"{number:02d}-{entry['kind'].lower()}.yaml": yaml.dump(entry, Dumper=_Readable, sort_keys=False)
             for number, entry in enumerate(objects, 1)
         }
 
@@ -258,6 +258,18 @@ class KubernetesTarget:
             translate_cluster_errors(f"{doing} '{model}' in the cluster failed"),
         ):
             yield api
+
+
+class _Readable(yaml.SafeDumper):
+    """Writes texts of several lines as such."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """A text, in block style where it has several lines."""
+        style = "|" if "\n" in text else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Readable.add_representer(str, _Readable.represent_text)
 
 
 def _objects(wanted: Deployment, cluster: Cluster) -> list[Object]:

@@ -253,4 +253,5 @@ def test_rendering_touches_no_cluster(tmp_path: Path) -> None:
     assert isinstance(target, KubernetesTarget)
     files = target.render(deployment(3, **FULL))
     assert next(iter(files)) == "01-configmap.yaml"
+    assert "models.config: |" in files["01-configmap.yaml"]
     assert [yaml.safe_load(text)["kind"] for text in files.values()][2] == "Deployment"
