@@ -188,14 +188,13 @@ def _blessed(registry: Registry, reference: str, say: Callable[[str], None]) -> 
 
 def _remember(place: Place, model: str, target: str) -> None:
     from mlproject.artifacts import translate_os_errors
+    from mlproject.whole_file import write_whole
 
     file = place.folder(model) / TARGETS_FILE
     with translate_os_errors("Keeping where the model is deployed", place.folder(model)):
         file.parent.mkdir(parents=True, exist_ok=True)
         targets = sorted({*_targets(file), target})
-        aside = file.with_name(f".{file.name}.{os.getpid()}")
-        aside.write_text(json.dumps(targets), encoding="utf-8")
-        aside.replace(file)
+        write_whole(file, json.dumps(targets))
 
 
 def _targets(file: Path) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from flows.prefect_server import (
 from mlproject.errors import ConfigError, PlatformError
 from mlproject.settings import Settings, read_settings
 from mlproject.tracking import quiet_environment, shown_uri
+from mlproject.whole_file import write_whole
 
 START_TIMEOUT_S = 120.0
 DATABASE = re.compile(r"(sqlite|postgresql|mysql|mssql)(\+\w+)?:")
@@ -239,9 +240,7 @@ def _announced(settings: Settings, api_url: str) -> Iterator[None]:
     """Tells runs over the same home which server to use."""
     file = prefect_home(settings) / RUNNING_FILE
     file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_suffix(f".{os.getpid()}")
-    aside.write_text(json.dumps({"api_url": api_url}), encoding="utf-8")
-    aside.replace(file)
+    write_whole(file, json.dumps({"api_url": api_url}))
     try:
         yield
     finally:

@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from mlproject.errors import ConfigError, DataError, ServingError
 from mlproject.saved_model.definition import input_shape, signature_definition
-from mlproject.saved_model.origins import EXTRA_FOLDER
 from mlproject.saved_model.signatures import SIGNATURE
+from mlproject.saved_model_layout import EXTRA_FOLDER, MAX_WARMUP_REQUESTS, WARMUP_FILE
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-WARMUP_FILE = "tf_serving_warmup_requests"
-MAX_REQUESTS = 1_000
 SAMPLED_ROWS = 2_048
 
 
@@ -53,11 +51,11 @@ def write_warmup_requests(
 
     from mlproject.examples.reader import read_batches
 
-    if not 1 <= rows <= MAX_REQUESTS:
+    if not 1 <= rows <= MAX_WARMUP_REQUESTS:
         raise ConfigError(
             "Writing the warm-up requests failed",
             received=f"{rows} rows",
-            expected=f"1 to {MAX_REQUESTS:,}, as many as TensorFlow Serving reads",
+            expected=f"1 to {MAX_WARMUP_REQUESTS:,}, as many as TensorFlow Serving reads",
         )
     inputs = signature_definition(saved_model_dir, SIGNATURE).inputs
     first = next(read_batches(split_dir, batch_rows=SAMPLED_ROWS), None)
@@ -104,8 +102,8 @@ def read_warmup_requests(saved_model_dir: Path) -> list[dict[str, np.ndarray]]:
         raise ServingError(
             f"Reading the warm-up requests {file} failed",
             received=str(err)[:300],
-            expected=f"a TFRecord of at most {MAX_REQUESTS:,} PredictionLogs of Predict requests "
-            f"for {SIGNATURE}",
+            expected=f"a TFRecord of at most {MAX_WARMUP_REQUESTS:,} PredictionLogs of Predict "
+            f"requests for {SIGNATURE}",
             next_step="train the model again, or remove the file",
         ) from err
 
@@ -161,8 +159,8 @@ def _records(file: Path) -> list[bytes]:
     records: list[bytes] = []
     for block in read_record_blocks(file):
         records += block.records()
-        if len(records) > MAX_REQUESTS:
-            raise ValueError(f"more than {MAX_REQUESTS:,} records")
+        if len(records) > MAX_WARMUP_REQUESTS:
+            raise ValueError(f"more than {MAX_WARMUP_REQUESTS:,} records")
     return records
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from typing import Any
 
 from mlproject.artifacts import translate_os_errors
 from mlproject.errors import BusyError, ConfigError
+from mlproject.whole_file import flush_to_disk
 
 MANIFEST, REQUEST, _LOCK = "_manifest.json", "_request.json", ".lock"
 _OURS = re.compile(r"_manifest\.json|_request\.json|\.?part-\d{5,}\.parquet(\.aside)?|\..+\.aside")
@@ -79,9 +79,9 @@ class BulkFolder:
         with translate_os_errors("Writing predictions", self.out):
             try:
                 yield aside
-                _flush(aside)
+                flush_to_disk(aside)
                 aside.replace(self.out / name)
-                _flush(self.out)
+                flush_to_disk(self.out)
             finally:
                 aside.unlink(missing_ok=True)
 
@@ -188,11 +188,3 @@ def _taken(out: Path, what: str) -> ConfigError:
         expected="a folder that does not exist, is empty, or is of the same request",
         next_step="choose another one with --out; --replace removes predictions, and nothing else",
     )
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

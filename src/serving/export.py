@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import uuid
 from pathlib import Path
@@ -11,8 +10,8 @@ from pathlib import Path
 from mlproject.errors import ServingError
 from mlproject.registry.integrity import check_model, model_digest, registered_digest
 from mlproject.registry.values import VersionInfo
-
-SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
+from mlproject.saved_model_layout import MODEL_FILES
+from mlproject.whole_file import flush_to_disk
 
 
 def export_version(saved_model_dir: Path, base_path: Path, version: int) -> Path:
@@ -49,7 +48,7 @@ def export_version(saved_model_dir: Path, base_path: Path, version: int) -> Path
     try:
         base_path.mkdir(parents=True, exist_ok=True)
         shutil.copytree(saved_model_dir, aside)
-        _flush_to_disk(aside)
+        _flush_files(aside)
         aside.rename(target)
     except OSError as err:  # shutil.Error is an OSError too
         if err.errno in (errno.ENOTEMPTY, errno.EEXIST) and target.exists():
@@ -91,7 +90,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _require_saved_model(folder: Path) -> None:
-    if any((folder / name).is_file() for name in SAVED_MODEL_FILES):
+    if any((folder / name).is_file() for name in MODEL_FILES):
         return
     raise ServingError(
         "Reading a SavedModel failed",
@@ -114,11 +113,7 @@ def _same_or_refuse(source: Path, target: Path) -> Path:
     )
 
 
-def _flush_to_disk(folder: Path) -> None:
+def _flush_files(folder: Path) -> None:
     """Flush the files, so that a crash after the rename cannot leave a version of empty files."""
     for path in _files(folder):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        flush_to_disk(path)

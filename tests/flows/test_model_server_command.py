@@ -68,7 +68,7 @@ def test_a_server_says_where_it_is_warns_and_ends_on_a_signal(tmp_path: Path) ->
     token.chmod(0o600)
     log = tmp_path / "log"
     flags = ["--port=0", "--rest_api_port=auto", f"--model_base_path={tmp_path / 'none'}"]
-    flags += [f"--grpc_socket_path={tmp_path / 's.sock'}", "--enable_profiler=true"]
+    flags += [f"--grpc_socket_path={tmp_path / 's.sock'}", "--flush_filesystem_caches=true"]
     flags += [f"--token_file={token}", f"--access_log={tmp_path / 'access'}"]
     with log.open("wb") as stderr:
         process = subprocess.Popen(
@@ -94,7 +94,7 @@ def test_a_server_says_where_it_is_warns_and_ends_on_a_signal(tmp_path: Path) ->
     said = log.read_text()
     port = url.rpartition(":")[2]
     for line in (
-        "--enable_profiler is accepted and has no effect here",
+        "--flush_filesystem_caches is accepted and has no effect here",
         f"Running gRPC ModelServer at UNIX socket {tmp_path / 's.sock'} ...",
         f"Exporting HTTP/REST API at:localhost:{port} ...",
         "NET_LOG: Entering the event loop ...",

@@ -17,8 +17,9 @@ from mlproject.errors import ConfigError, DataError, ServingError
 from mlproject.examples.reader import read_batches
 from mlproject.raw_inputs import MISSING_INT, raw_arrays
 from mlproject.saved_model import OUTPUT, open_signature
+from mlproject.saved_model_layout import WARMUP_FILE
 from mlproject.training import MODEL_FOLDER
-from mlproject.warmup import WARMUP_FILE, read_warmup_requests, write_warmup_requests
+from mlproject.warmup import read_warmup_requests, write_warmup_requests
 
 Write = Callable[[Path, Mapping[str, pa.Array]], Path]
 

@@ -120,7 +120,8 @@ def example_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         `labels` without scores, `scores` without labels, `probabilities` for predict.
     regressor: `serving_default` regresses examples with `x` to 3 x, in the shape [n].
     multi_head: `price` and `price2` regress, `kind` classifies over one input tensor, `other`
-        regresses over another; wrong: `no_batch`, `integers`, `cube`, `two_inputs`, `renamed`.
+        regresses over another, `numbers` over x itself; wrong: `no_batch`, `integers`, `cube`,
+        `two_inputs`, `renamed`.
     """
     import tensorflow as tf
 
@@ -194,6 +195,7 @@ def example_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             "price2": definition(one, {"outputs": 4.0 * x}, regress),
             "kind": definition(one, {"scores": tf.concat([x, -x], 1)}, classify),
             "other": definition({"inputs": second}, {"outputs": second_parsed["x"]}, regress),
+            "numbers": definition({"inputs": x}, {"outputs": x}, regress),
             "no_batch": definition(one, {"outputs": tf.reduce_sum(x, 0)}, regress),
             "integers": definition(one, {"outputs": tf.cast(x, tf.int64)}, regress),
             "cube": definition(one, {"scores": x[:, :, None]}, classify),

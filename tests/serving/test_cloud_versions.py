@@ -20,7 +20,8 @@ from mlproject.examples.google import bucket as bucket_module
 from mlproject.examples.google.bucket import ObjectState
 from serving.model_config import ModelConfig
 from serving.model_server.cloud_versions import CloudFolder, CloudSource
-from serving.model_server.manager import ManagerOptions, ModelManager
+from serving.model_server.manager import ModelManager
+from serving.model_server.options import ManagerOptions
 from serving.model_server.status import Code, StatusError
 
 pytest.importorskip("gcp_storage_emulator", reason="install gcp-storage-emulator")

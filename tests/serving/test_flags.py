@@ -92,7 +92,17 @@ def test_the_usage_names_every_flag_and_what_is_lost() -> None:
     text = " ".join(usage().split())
     assert "--allow_version_labels_for_unavailable_models" in text
     assert "--token_file" in text
-    assert "has no effect: there is no profiler service" in text
+    assert "has no effect: the file system keeps its caches" in text
+
+
+def test_rest_is_left_out_where_it_would_take_the_port_of_grpc(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    options = server_options(flags("--port=8500", "--rest_api_port=8500"), {})
+    assert (options.grpc_port, options.rest_port) == (8500, None)
+    assert "http_port cannot be same as grpc_port" in caplog.text
+    both_free = server_options(flags("--port=auto", "--rest_api_port=auto"), {})
+    assert (both_free.grpc_port, both_free.rest_port) == (0, 0)
 
 
 def test_a_config_file_goes_before_a_base_path(tmp_path: Path) -> None:

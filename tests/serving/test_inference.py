@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from serving.model_server.loader import LoadedModel
+from serving.model_server.options import SessionOptions
 from serving.model_server.status import Code, StatusError
 
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
@@ -224,7 +225,7 @@ def test_multi_inference_runs_all_heads_at_once(load: Callable[[str], LoadedMode
             "Unsupported signature method_name: tensorflow/serving/predict",
         ),
         (
-            [("price", REGRESS), ("other", REGRESS)],
+            [("price", REGRESS), ("numbers", REGRESS)],
             Code.INVALID_ARGUMENT,
             "Input tensor must be the same for all Signatures.",
         ),
@@ -240,6 +241,36 @@ def test_multi_inference_refuses_tasks_that_do_not_fit(
         multi_inference(load("multi_head"), 1, tasks(*heads))
     assert caught.value.code is code
     assert text in caught.value.message
+
+
+def test_multi_inference_feeds_signatures_with_an_input_of_their_own_the_same_examples(
+    load: Callable[[str], LoadedModel],
+) -> None:
+    from serving.model_server.inference import multi_inference
+
+    request = tasks(("price", REGRESS), ("other", REGRESS), rows=2)
+    price, other = multi_inference(load("multi_head"), 1, request).results
+    assert values(price.regression_result) == [2.0, 4.0]
+    assert values(other.regression_result) == [1.0, 2.0]
+
+
+def test_method_names_are_looked_at_where_the_server_is_told_to(
+    example_models: dict[str, Path],
+) -> None:
+    from serving.model_server.inference import classify, multi_inference, regress
+
+    options = SessionOptions(check_method_names=True)
+    classifier = LoadedModel(example_models["classifier"], options)
+    assert classify(classifier, "labels", examples({"x": 1.0})).classifications
+    with pytest.raises(StatusError, match="Was: tensorflow/serving/predict") as caught:
+        classify(classifier, "scores", examples({"x": 1.0}))
+    assert caught.value.code is Code.INVALID_ARGUMENT
+    assert "Expected classification signature method_name to be " in caught.value.message
+    heads = LoadedModel(example_models["multi_head"], options)
+    with pytest.raises(StatusError, match="Expected regression signature method_name to be "):
+        regress(heads, "kind", examples({"x": 1.0}))
+    with pytest.raises(StatusError, match=f"Was: {REGRESS}"):
+        multi_inference(heads, 1, tasks(("price", CLASSIFY)))
 
 
 def test_multi_inference_of_no_task_or_no_example_is_refused(

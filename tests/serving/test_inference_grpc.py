@@ -18,7 +18,8 @@ import pytest
 from serving.export import export_version
 from serving.model_config import ModelConfig
 from serving.model_server.grpc_service import GrpcOptions, add_services
-from serving.model_server.manager import ManagerOptions, ModelManager
+from serving.model_server.manager import ModelManager
+from serving.model_server.options import ManagerOptions
 from serving.model_server.status import Code
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT

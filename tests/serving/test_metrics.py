@@ -55,6 +55,12 @@ def labels(**values: str) -> frozenset[tuple[str, str]]:
     return frozenset(values.items())
 
 
+def test_what_is_asked_of_no_model_is_not_counted() -> None:
+    metrics = ServerMetrics()
+    answered(metrics, model="")
+    assert not [line for line in lines(metrics) if 'model_name=""' in line]
+
+
 def test_requests_are_counted_under_tensorflow_servings_names() -> None:
     metrics = ServerMetrics()
     for _ in range(3):

@@ -213,3 +213,19 @@ def test_a_failing_load_leaves_no_session_behind(saved_models: dict[str, Path]) 
         with pytest.raises(StatusError):
             LoadedModel(saved_models["broken"])
     assert len(os.listdir("/proc/self/fd")) <= files + 2
+
+
+def test_a_signature_without_its_tensor_fails_its_own_requests_only(
+    load: Any, tmp_path: Path
+) -> None:
+    def make(v1: Any) -> dict[str, Any]:
+        x = v1.placeholder("float32", [None])
+        good, bad = (signature(v1, {"x": x}, {"y": x * 2.0}) for _ in range(2))
+        bad.outputs["y"].name = "gone:0"
+        return {DEFAULT_SIGNATURE: good, "bad": bad}
+
+    model = load(save_v1(tmp_path / "model", make))
+    feeds = {"x": np.float32([1, 2])}
+    assert model.predict(model.signatures[DEFAULT_SIGNATURE], feeds)["y"].tolist() == [2, 4]
+    with pytest.raises(StatusError, match="gone"):
+        model.predict(model.signatures["bad"], feeds)

@@ -17,7 +17,8 @@ import pytest
 from mlproject.errors import ConfigError
 from serving.export import export_version
 from serving.model_config import ModelConfig, VersionPolicy, to_text
-from serving.model_server.manager import ManagerOptions, ModelManager
+from serving.model_server.manager import ModelManager
+from serving.model_server.options import ManagerOptions
 from serving.model_server.status import Code, StatusError
 from serving.model_server.versions import State
 
@@ -150,7 +151,7 @@ def test_a_damaged_version_ends_with_its_error(
         folder.write_text("")
     tags = {}
     if damage == "no tag":
-        from serving.model_server.manager import SessionOptions
+        from serving.model_server.options import SessionOptions
 
         tags = {"session": SessionOptions(tags=("serve", "gpu"))}
     with managing(config(base_path, policy=ALL), **tags) as manager:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -11,9 +12,11 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from mlproject.errors import ServingError
@@ -118,10 +121,10 @@ def test_stopping_lets_a_request_under_way_end(slow_base: Path, api: str) -> Non
 
     def ask() -> None:
         if api == "grpc":
-            answers.append(predict_over_grpc(server.grpc_address, 300_000))
+            answers.append(predict_over_grpc(server.grpc_address, 150_000))
             return
         url = f"{server.rest_url}/v1/models/slow:predict"
-        response = httpx.post(url, json={"instances": [300_000]}, timeout=60)
+        response = httpx.post(url, json={"instances": [150_000]}, timeout=60)
         answers.append(response.json()["predictions"])
 
     thread = threading.Thread(target=ask)
@@ -133,12 +136,17 @@ def test_stopping_lets_a_request_under_way_end(slow_base: Path, api: str) -> Non
     server.stop(drain_s=30)
     assert live.in_flight == 0, "stop() came back before the request had ended"
     thread.join(5)
-    assert answers == [[300_000]]
+    assert answers == [[150_000]]
     with pytest.raises(httpx.ConnectError):
         httpx.get(server.rest_url)
     server.stop()  # harmless when repeated
     with pytest.raises(ServingError, match="make a new ModelServer"):
         server.start()
+
+
+def busy_s(pid: int) -> float:
+    """CPU seconds of a process."""
+    return psutil.Process(pid).cpu_times().user
 
 
 def test_the_command_line_serves_until_sigterm_and_drains(slow_base: Path) -> None:
@@ -161,21 +169,40 @@ def test_the_command_line_serves_until_sigterm_and_drains(slow_base: Path) -> No
         assert line.startswith("Serving slow: REST http://127.0.0.1:"), line
         url = line.split("REST ")[1].split(",")[0] + "/v1/models/slow"
         assert "AVAILABLE" in httpx.get(url).text, "it answered before it had loaded"
-        answers = []
-
-        def ask() -> None:
-            answers.append(httpx.post(f"{url}:predict", json={"inputs": [300_000]}, timeout=60))
-
-        thread = threading.Thread(target=ask)
-        thread.start()
-        time.sleep(0.2)
+        connection = HTTPConnection(httpx.URL(url).netloc.decode(), timeout=60)
+        used = busy_s(process.pid)
+        connection.request("POST", f"{httpx.URL(url).path}:predict", '{"inputs": [300000]}')
+        while busy_s(process.pid) < used + 0.05:  # the model runs
+            time.sleep(0.005)
         process.send_signal(signal.SIGTERM)
+        answer = connection.getresponse().read()
         assert process.wait(30) == 0
-        thread.join(5)
-        assert answers[0].json() == {"outputs": [300_000]}
+        assert json.loads(answer) == {"outputs": [300_000]}
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_stop_signal_that_another_thread_takes_wakes_the_server() -> None:
+    code = """
+import signal, threading, time
+from serving.model_server.program import StopSignals
+
+def take() -> None:
+    time.sleep(0.2)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    time.sleep(60)
+
+stop = StopSignals()
+threading.Thread(target=take, daemon=True).start()
+stop.wait()
+print("woken")
+"""
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=30
+    )
+    assert result.stdout == "woken\n", result.stderr
 
 
 def test_the_command_line_tells_of_a_port_in_use(
@@ -199,7 +226,7 @@ ONLY_WHEN_SERVING = {
     f"serving.model_server.{name}"
     for name in (
         *("examples_json", "frame_tensors", "grpc_health", "grpc_methods", "http_protocol"),
-        *("inference", "inference_results", "tensor_proto"),
+        *("inference", "inference_results", "profiler_service", "tensor_proto", "tflite_session"),
     )
 }
 

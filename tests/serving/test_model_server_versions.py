@@ -237,7 +237,7 @@ def keeping(
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The folders that models were loaded from, in order."""
-    import serving.model_server.manager as module
+    import serving.model_server.version_opener as module
 
     loaded: list[Path] = []
     real = module.LoadedModel

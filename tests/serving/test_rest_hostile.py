@@ -255,7 +255,7 @@ def bodies(draw: st.DrawFn) -> bytes:
 
 def test_no_body_is_a_fault_of_the_server(manager: ModelManager) -> None:
     @given(body=bodies())
-    @settings(max_examples=300, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=150, deadline=None, derandomize=True, database=None)
     def ask(body: bytes) -> None:
         check(ask_everywhere(manager, body))
 
@@ -277,7 +277,7 @@ def test_no_body_ends_the_server(port: tuple[str, int]) -> None:
     with connected(port) as (connection, stream):
 
         @given(body=bodies(), model=st.sampled_from([b"fare", b"double", b"keras"]))
-        @settings(max_examples=200, deadline=None, derandomize=True, database=None)
+        @settings(max_examples=100, deadline=None, derandomize=True, database=None)
         def ask(body: bytes, model: bytes) -> None:
             connection.sendall(post(body, path=b"/v1/models/%b:predict" % model))
             answer = read_answer(stream)

@@ -12,7 +12,8 @@ import pytest
 
 from serving.model_config import ModelConfig
 from serving.model_server.loader import LoadedModel
-from serving.model_server.manager import ManagerOptions, ModelManager
+from serving.model_server.manager import ModelManager
+from serving.model_server.options import ManagerOptions
 from serving.model_server.status import Code, StatusError
 from serving.model_server.warmup_records import run_warmup
 
@@ -124,7 +125,6 @@ def test_every_kind_of_request_runs(
     ("make", "code", "text"),
     [
         (lambda: predict_log(name="y"), Code.INVALID_ARGUMENT, "input size does not match"),
-        (lambda: predict_log([[1.0]]), Code.INVALID_ARGUMENT, "shape"),
         (
             lambda: predict_log(signature="none"),
             Code.FAILED_PRECONDITION,
@@ -148,6 +148,18 @@ def test_a_request_that_fails_fails_the_warm_up(
     with pytest.raises(StatusError, match=text) as caught:
         warm_up(folder)
     assert caught.value.code is code
+
+
+def test_a_request_that_the_model_refuses_fails_the_warm_up(
+    saved_models: dict[str, Path], tmp_path: Path, warm_up: Callable[..., list[Any]]
+) -> None:
+    folder = shutil.copytree(saved_models["keras"], tmp_path / "m" / "1")
+    write(folder, [predict_log([[1.0, 2.0, 3.0]], name="row").SerializeToString()])
+    assert len(warm_up(folder)) == 1
+    write(folder, [predict_log([[1.0, 2.0]], name="row").SerializeToString()])
+    with pytest.raises(StatusError, match="Matrix size-incompatible") as caught:
+        warm_up(folder)
+    assert caught.value.code is Code.INVALID_ARGUMENT
 
 
 def test_a_session_run_log_is_not_supported(

@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mlproject.errors import ServingError, closest
-
-SERVING_TAG = "serve"
-MODEL_FILE = "saved_model.pb"
+from mlproject.saved_model_layout import MODEL_FILE, SERVING_TAG
 
 
 def signature_definition(saved_model_dir: Path, signature: str) -> Any:

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mlproject.errors import ServingError
+from mlproject.saved_model_layout import EXTRA_FOLDER
 
-EXTRA_FOLDER = "assets.extra"
 ORIGINS_FILE = "origins.json"
 
 

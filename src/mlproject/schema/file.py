@@ -6,8 +6,6 @@ It is under version control, so the text of what did not change stays as it is
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ from mlproject.config import Project
 from mlproject.errors import ConfigError, StorageError
 from mlproject.schema import SCHEMA_FILE, parse_schema, set_environments
 from mlproject.schema.text import rewrite_schema
+from mlproject.whole_file import write_whole
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0.schema_pb2 import Schema
@@ -101,23 +100,13 @@ def save_reviewed(before: ReviewedSchema, schema: Schema, project: Project) -> N
             expected="the file as it was when this command started",
             next_step="run the command again",
         )
-    _write_aside(before.path, rewrite_schema(before.text, schema))
+    _write(before.path, rewrite_schema(before.text, schema))
 
 
-def _write_aside(path: Path, text: str) -> None:
-    target = path.resolve()  # a link stays a link
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
+def _write(path: Path, text: str) -> None:
     try:
-        with open(aside, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            os.chmod(aside, target.stat().st_mode & 0o777)
-        os.replace(aside, target)
+        write_whole(path, text)
     except OSError as err:
-        with suppress(OSError):
-            aside.unlink()
         raise StorageError(
             "Writing the reviewed schema failed",
             received=f"{path}: {err.strerror or err}",

@@ -6,10 +6,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlproject.errors import ServingError
+from serving.model_server.call_threads import QUICK_THREADS, CallThreads
 from serving.model_server.listening import ServerOptions
 from serving.model_server.ports import dialable, open_port, port_error
 
@@ -19,32 +19,6 @@ if TYPE_CHECKING:
 _MARGIN_S = 5.0
 _QUIET_S = 0.3
 _LOOK_EVERY_S = 0.02
-
-
-class CallThreads(ThreadPoolExecutor):
-    """The threads that answer calls; they say whether one is under way."""
-
-    def __init__(self, threads: int) -> None:
-        super().__init__(threads, "grpc-predict")
-        self._counting = threading.Lock()
-        self._under_way = 0
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Runs a call in a thread."""
-        with self._counting:
-            self._under_way += 1
-        future = super().submit(fn, *args, **kwargs)
-        future.add_done_callback(self._ended)
-        return future
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a call is worked on, or waits for a thread."""
-        return self._under_way > 0
-
-    def _ended(self, _future: Future[Any]) -> None:
-        with self._counting:
-            self._under_way -= 1
 
 
 class GrpcServer:
@@ -79,11 +53,14 @@ class GrpcServer:
             self._reserved = open_port(self._options.host, self.port, "gRPC")
             self.port = self._reserved.getsockname()[1]
 
-    def listen(self, add_services: Callable[[grpc.Server], None]) -> None:
+    def listen(
+        self, add_services: Callable[[grpc.Server], None], *, calls_wait: bool = False
+    ) -> None:
         """Serves; returns when it answers.
 
         Args:
             add_services: Adds the services to the server.
+            calls_wait: Whether calls wait for each other, as in dynamic batching.
 
         Raises:
             ServingError: The port or the socket cannot be had.
@@ -91,7 +68,8 @@ class GrpcServer:
         import grpc
 
         options = self._options
-        self._executor = CallThreads(options.grpc_threads)
+        most = options.grpc_threads
+        self._executor = CallThreads(most, most if calls_wait else QUICK_THREADS)
         server = grpc.server(
             self._executor,
             options=[

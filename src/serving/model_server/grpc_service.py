@@ -37,12 +37,15 @@ class GrpcOptions:
         token: Requests must carry it as `authorization: Bearer <token>`; None asks for none. The
             health service never does: a probe has no token.
         health: Whether the standard health service is there.
+        profiler: Whether TensorFlow's profiler can be asked for; it writes files where the request
+            says, and asks for no token.
     """
 
     max_tensor_bytes: int
     observer: Observer | None = None
     token: str | None = field(default=None, repr=False)
     health: bool = True
+    profiler: bool = False
 
 
 def add_services(
@@ -81,6 +84,10 @@ def add_services(
     }
     for service, bodies in methods.items():
         _add(server, service, {name: Method(name, body, options) for name, body in bodies.items()})
+    if options.profiler:
+        from serving.model_server.profiler_service import add_profiler
+
+        add_profiler(server)
     return add_health(server, manager, tuple(methods)) if options.health else None
 
 

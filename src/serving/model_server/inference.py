@@ -1,8 +1,8 @@
 """Classify, Regress and MultiInference over their protos, for both APIs.
 
 The checks, their order and their texts are those of TensorFlow Serving's classifier.cc,
-regressor.cc, multi_inference.cc and util.cc, with its default of not checking a signature's method
-name: a signature that `tf.saved_model.save` wrote (`tensorflow/serving/predict`) is served too.
+regressor.cc, multi_inference.cc and util.cc. A signature's method name is not looked at unless the
+server is told to: `tf.saved_model.save` writes `tensorflow/serving/predict` into every one.
 Imported only where requests are served: it imports the API's protos at the top.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from tensorflow.core.framework.types_pb2 import DT_STRING
 from tensorflow_serving.apis.inference_pb2 import MultiInferenceResponse
 
 from serving.model_server.inference_results import (
@@ -74,7 +75,7 @@ def classify(model: LoadedModel, signature_name: str, input_proto: Any) -> Any:
     """
     name = signature_name or DEFAULT_SIGNATURE
     definition = _definition(model, name, f"No signature was found with the name: {name}")
-    _check_classification(definition)
+    _check_classification(model, definition)
     examples = serialized_examples(input_proto)
     return classification_result(_run(model, name, examples), len(examples))
 
@@ -95,7 +96,7 @@ def regress(model: LoadedModel, signature_name: str, input_proto: Any) -> Any:
     """
     name = signature_name or DEFAULT_SIGNATURE
     definition = _definition(model, name, f"No signature was found with the name: {name}")
-    _check_regression(definition)
+    _check_regression(model, definition)
     examples = serialized_examples(input_proto)
     return regression_result(_run(model, name, examples)[OUTPUTS], len(examples))
 
@@ -113,17 +114,18 @@ def multi_inference(model: LoadedModel, version: int, request: Any) -> Any:
 
     Raises:
         StatusError: A task names another model, a signature twice or none that is there, another
-            method than classify and regress, or signatures with different inputs.
+            method than classify and regress, or a signature that takes no examples.
     """
     if not request.tasks:
         raise invalid("ModelSpec has no name specified.")
     definitions = _task_definitions(model, request.tasks)
-    input_name = next(iter(definitions.values())).inputs[_INPUTS].name
+    feeds = {definition.inputs[_INPUTS].name for definition in definitions.values()}
     fetches = sorted(
         {info.name for definition in definitions.values() for info in definition.outputs.values()}
     )
     examples = serialized_examples(request.input)
-    values = dict(zip(fetches, model.run({input_name: examples}, fetches), strict=True))
+    run = model.run(dict.fromkeys(sorted(feeds), examples), fetches)
+    values = dict(zip(fetches, run, strict=True))
     response = MultiInferenceResponse()
     for task, (name, definition) in zip(request.tasks, definitions.items(), strict=True):
         outputs = {key: values[info.name] for key, info in definition.outputs.items()}
@@ -158,18 +160,23 @@ def _task_definitions(model: LoadedModel, tasks: Any) -> dict[str, Any]:
             model, name, f"Requested signature not found in model graph: {name}"
         )
         if task.method_name == CLASSIFY_METHOD:
-            _check_classification(definition)
+            _check_classification(model, definition)
         elif task.method_name == REGRESS_METHOD:
-            _check_regression(definition)
+            _check_regression(model, definition)
         else:
             raise StatusError(
                 Code.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}"
             )
         first = next(iter(definitions.values()), definition)
-        if first.inputs[_INPUTS].name != definition.inputs[_INPUTS].name:
-            raise invalid("Input tensor must be the same for all Signatures.")
+        _check_same_input(first.inputs[_INPUTS], definition.inputs[_INPUTS])
         definitions[name] = definition
     return definitions
+
+
+def _check_same_input(first: Any, other: Any) -> None:
+    # `tf.saved_model.save` gives each signature an input of its own; all take the same examples.
+    if first.name != other.name and (first.dtype, other.dtype) != (DT_STRING, DT_STRING):
+        raise invalid("Input tensor must be the same for all Signatures.")
 
 
 def _definition(model: LoadedModel, name: str, absent: str) -> Any:
@@ -179,7 +186,15 @@ def _definition(model: LoadedModel, name: str, absent: str) -> Any:
     return definition
 
 
-def _check_classification(definition: Any) -> None:
+def _check_method(model: LoadedModel, definition: Any, kind: str, method: str) -> None:
+    if model.checks_method_names and definition.method_name != method:
+        raise invalid(
+            f"Expected {kind} signature method_name to be {method}. Was: {definition.method_name}"
+        )
+
+
+def _check_classification(model: LoadedModel, definition: Any) -> None:
+    _check_method(model, definition, "classification", CLASSIFY_METHOD)
     if len(definition.inputs) != 1:
         raise invalid("Expected one input Tensor.")
     if len(definition.outputs) not in (1, 2):
@@ -193,7 +208,8 @@ def _check_classification(definition: Any) -> None:
         )
 
 
-def _check_regression(definition: Any) -> None:
+def _check_regression(model: LoadedModel, definition: Any) -> None:
+    _check_method(model, definition, "regression", REGRESS_METHOD)
     if len(definition.inputs) != 1:
         raise invalid("Expected one input Tensor.")
     if len(definition.outputs) != 1:

@@ -1,8 +1,8 @@
 """JSON values as arrays: whole lists at a time, with TensorFlow Serving's checks.
 
 `struct.pack` converts a flat list of floats fastest, `array.array` one of integers; both refuse
-other types, and integers out of range, themselves. What they let pass, booleans and numbers that a
-float type cannot hold, is looked for only where it can be.
+other types, and integers out of range, themselves. What they let pass, booleans and numbers that
+are too large for a float type, is looked for only where it can be.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from serving.model_server.json_bytes import from_base64, is_base64
-from serving.model_server.json_faults import MAX_RANK, MAX_WHOLE, fault_in
+from serving.model_server.json_faults import MAX_FLOAT, MAX_RANK, fault_in
 from serving.model_server.signature import Array, TensorSpec
 from serving.model_server.status import invalid
 
@@ -82,7 +82,7 @@ def _convert(values: Sequence[Any], spec: TensorSpec) -> Array:
             raise _RefusedError("not all are booleans")
         return np.array(values, dtype)
     try:
-        if spec.dtype in MAX_WHOLE:
+        if spec.dtype in MAX_FLOAT:
             return _floats(values, dtype, spec)
         numbers = np.frombuffer(array(_TYPE_CODES[spec.dtype], values), dtype)
         _refuse_bools(values, numbers)
@@ -97,20 +97,20 @@ def _floats(values: Sequence[Any], dtype: np.dtype[Any], spec: TensorSpec) -> Ar
     wide = np.frombuffer(struct.pack(f"{len(values)}d", *values), np.float64)
     _refuse_bools(values, wide)
     largest = np.fmax.reduce(np.abs(wide))
-    if largest > MAX_WHOLE[spec.dtype]:  # below it every number may pass, whole or not
-        large = np.flatnonzero(np.abs(wide) > MAX_WHOLE[spec.dtype])
+    if largest > MAX_FLOAT[spec.dtype]:
+        large = np.flatnonzero(np.abs(wide) > MAX_FLOAT[spec.dtype])
         if any(fault_in(values[position], spec) for position in large):
-            raise _RefusedError("loss of precision")
+            raise _RefusedError("too large")
     return wide if dtype == np.float64 else wide.astype(dtype)
 
 
 def _few_floats(values: Sequence[Any], dtype: np.dtype[Any], spec: TensorSpec) -> Array:
     if not set(map(type, values)) <= {int, float}:
         raise _RefusedError("not all are numbers")
-    most = MAX_WHOLE[spec.dtype]
+    most = MAX_FLOAT[spec.dtype]
     for value in values:
         if not -most <= value <= most and fault_in(value, spec):  # the first: not NaN either
-            raise _RefusedError("loss of precision")
+            raise _RefusedError("too large")
     return np.array(values, np.float64).astype(dtype)
 
 

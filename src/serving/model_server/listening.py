@@ -53,6 +53,8 @@ class ServerOptions:
         token: What requests must carry as bearer token; "" lets everybody in.
         metrics_path: Where the REST port answers Prometheus; "" for nowhere.
         access_log: A file for a line per request, `-` for standard error, "" for none.
+        profiler: Whether clients of this machine may profile the server over gRPC; never where
+            others reach it, or a token is asked for, which the profiler's clients cannot send.
     """
 
     host: str = "127.0.0.1"
@@ -70,6 +72,7 @@ class ServerOptions:
     token: str = field(default="", repr=False)
     metrics_path: str = ""
     access_log: str = ""
+    profiler: bool = False
 
     @property
     def is_open_to_all(self) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serving.model_server.options import SERVING_TAG, SessionOptions
-from serving.model_server.signature import Array, Signature, Tensors, TensorSpec
+from serving.model_server.options import SessionOptions
+from serving.model_server.signature import Array, Signature, Tensors
+from serving.model_server.signature_definition import is_servable, read_signature
 from serving.model_server.status import Code, StatusError, invalid
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
         BatchSlots,
     )
 
-__all__ = ["SERVING_TAG", "LoadedModel"]
+logger = logging.getLogger(__name__)
 
 
 class LoadedModel:
@@ -37,13 +39,16 @@ class LoadedModel:
     Attributes:
         signature_defs: Every `SignatureDef` by name, for the metadata.
         signatures: Those that can be served, which have dense tensors only.
+        checks_method_names: See `SessionOptions.check_method_names`.
 
     Raises:
         StatusError: The folder is no SavedModel, or does not load.
     """
 
     def __init__(self, path: Path, options: SessionOptions | None = None) -> None:
+        options = options or SessionOptions()
         self.path = path
+        self.checks_method_names = options.check_method_names
         self.signature_defs: dict[str, Any] = {}
         self.signatures: dict[str, Signature] = {}
         self._callables: dict[tuple[tuple[str, ...], tuple[str, ...]], Any] = {}
@@ -51,7 +56,7 @@ class LoadedModel:
         self._queues: dict[str, BatchQueue] = {}
         self._session: Any = None
         try:
-            self._load(options or SessionOptions())
+            self._load(options)
         except StatusError:
             self.close()
             raise
@@ -67,16 +72,14 @@ class LoadedModel:
     def _load(self, options: SessionOptions) -> None:
         from tensorflow.errors import OpError
 
-        from serving.model_server.saved_model_session import open_session
-
         self._run_error = OpError
         # Handing a small graph to TensorFlow's threads and back costs more than running it.
         self._in_calling_thread = options.inter_op_threads == 0
-        self._session, self.signature_defs = open_session(self.path, options)
+        self._session, self.signature_defs = _open(self.path, options)
         for name, definition in self.signature_defs.items():
-            if _is_servable(definition):
-                self.signatures[name] = _signature(name, definition)
-                self._plan(self.signatures[name], ())
+            if is_servable(definition):
+                self.signatures[name] = read_signature(name, definition)
+                self._try(self.signatures[name])
 
     def predict(
         self, signature: Signature, tensors: Tensors, outputs: Sequence[str] = ()
@@ -137,6 +140,8 @@ class LoadedModel:
         from serving.model_server.batching import BatchQueue
 
         for signature in self.signatures.values():
+            if (signature.name, ()) not in self._plans:
+                continue
             plan = self._plan(signature, ())
 
             def run(feeds: list[Array], plan: _Plan = plan) -> list[Array]:
@@ -156,6 +161,15 @@ class LoadedModel:
         if self._session is not None:
             self._session.close()
             self._session = None
+
+    def _try(self, signature: Signature) -> None:
+        # As in TensorFlow Serving a signature that names what is not there fails its own requests.
+        try:
+            self._plan(signature, ())
+        except StatusError as err:
+            logger.warning(
+                "%s: signature %s cannot run: %s", self.path, signature.name, err.message
+            )
 
     def _plan(self, signature: Signature, asked: tuple[str, ...]) -> _Plan:
         for name in asked:
@@ -216,30 +230,14 @@ class _Plan:
         self.callable = run
 
 
-def _signature(name: str, definition: Any) -> Signature:
-    return Signature(
-        name=name,
-        inputs={key: _tensor_spec(info) for key, info in definition.inputs.items()},
-        outputs={key: _tensor_spec(info) for key, info in definition.outputs.items()},
-    )
+def _open(path: Path, options: SessionOptions) -> tuple[Any, dict[str, Any]]:
+    if options.prefer_tflite and (path / "model.tflite").is_file():
+        from serving.model_server.tflite_session import open_tflite
 
+        return open_tflite(path, options.tflite_interpreters)
+    from serving.model_server.saved_model_session import open_session
 
-def _tensor_spec(info: Any) -> TensorSpec:
-    from tensorflow.core.framework.types_pb2 import DataType
-
-    shape = info.tensor_shape
-    return TensorSpec(
-        dtype=DataType.Name(info.dtype),
-        shape=None if shape.unknown_rank else tuple(dim.size for dim in shape.dim),
-    )
-
-
-def _is_servable(definition: Any) -> bool:
-    """Whether all inputs and outputs are dense tensors; `__saved_model_init_op` is none."""
-    infos = [*definition.inputs.values(), *definition.outputs.values()]
-    return bool(definition.outputs) and all(
-        info.WhichOneof("encoding") == "name" and info.dtype != 0 for info in infos
-    )
+    return open_session(path, options)
 
 
 def _as_array(value: Any) -> Array:

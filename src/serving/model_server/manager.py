@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import logging
-import shutil
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mlproject.errors import ConfigError
 from serving.model_config import ModelConfig, check
-from serving.model_server.loader import LoadedModel
-from serving.model_server.options import ManagerOptions, SessionOptions
+from serving.model_server.base_paths import BasePaths
+from serving.model_server.load_scheduler import LoadScheduler, in_daemon
+from serving.model_server.options import ManagerOptions
 from serving.model_server.reload_checks import check_labels, not_available
-from serving.model_server.served_model import ServedModel, no_servable, unknown_label
-from serving.model_server.status import Code, StatusError, invalid, not_found
-from serving.model_server.version_folders import LocalSource, Source, VersionFolder
-from serving.model_server.versions import LiveVersion, ManagedVersion, VersionStatus
-from serving.model_server.warmup_records import run_warmup
-
-__all__ = ["ManagerOptions", "ModelManager", "SessionOptions"]
-
-logger = logging.getLogger(__name__)
+from serving.model_server.served_model import ServedModel
+from serving.model_server.status import (
+    StatusError,
+    invalid,
+    no_servable,
+    not_found,
+    unknown_label,
+)
+from serving.model_server.version_folders import Source
+from serving.model_server.version_opener import VersionOpener
+from serving.model_server.versions import LiveVersion, VersionStatus
 
 _LOOK_EVERY_S = 0.02
 _RELOAD_WAIT_S = 600.0
@@ -46,19 +46,13 @@ class ModelManager:
     ) -> None:
         self._options = options or ManagerOptions()
         self._stopping = threading.Event()
-        self._awake = threading.Event()
+        self._scheduler = LoadScheduler(
+            lambda: self._models.values(), self._options, self._stopping
+        )
+        self._opener = VersionOpener(self._options)
+        self._base_paths = BasePaths(self._options.cache_dir)
         self._threads: list[threading.Thread] = []
         self._reloading = threading.Lock()  # one change of the configuration at a time
-        self._counting = threading.Lock()  # short: guards the two fields below
-        self._loads = 0
-        self._looking: set[str] = set()
-        self._initial = True
-        self._own_cache: Path | None = None
-        self._slots = None
-        if self._options.batching is not None:
-            from serving.model_server.batching import BatchSlots
-
-            self._slots = BatchSlots(self._options.batching.num_batch_threads)
         self._seen: dict[str, ServedModel] = {}  # also those that are served no more
         # Read without a lock by every request; replaced, never changed.
         self._models: Mapping[str, ServedModel] = {}
@@ -72,7 +66,9 @@ class ModelManager:
                 next_step="leave the labels out until the versions are loaded, or start with "
                 "--allow_version_labels_for_unavailable_models",
             ) from err
-        self._apply(given, {config.name: self._open(config.base_path) for config in given})
+        self._apply(
+            given, {config.name: self._base_paths.open(config.base_path) for config in given}
+        )
 
     @property
     def models(self) -> Mapping[str, ServedModel]:
@@ -86,7 +82,7 @@ class ModelManager:
 
     def start(self) -> None:
         """Begin to load and to poll, in a thread."""
-        self._threads.append(_in_daemon(self._manage, "model-manager"))
+        self._threads.append(self._scheduler.start())
 
     def watch_config(self, path: Path, every_s: float) -> None:
         """Serve what a file says, from its next change on.
@@ -98,19 +94,18 @@ class ModelManager:
         from serving.model_server.config_file import watch
 
         self._threads.append(
-            _in_daemon(lambda: watch(self, path, every_s, self._stopping), "model-config")
+            in_daemon(lambda: watch(self, path, every_s, self._stopping), "model-config")
         )
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Stop polling and unload; requests under way keep their version until they end."""
         self._stopping.set()
-        self._awake.set()
+        self._scheduler.wake()
         for thread in self._threads:
             thread.join(timeout_s)
         for model in self._seen.values():
             model.close()
-        if self._own_cache is not None:
-            shutil.rmtree(self._own_cache, ignore_errors=True)
+        self._base_paths.close()
 
     def acquire(
         self, name: str, version: int | None = None, version_label: str = ""
@@ -196,13 +191,13 @@ class ModelManager:
             except ConfigError as err:
                 raise invalid(err.failed) from err
             check_labels(given, self._models, self._options)
-            sources = self._new_sources(given)
+            sources = self._base_paths.open_new(given, self._models)
             new = [config.name for config in given if config.name not in self._models]
             self._apply(given, sources)
         for name in sources:
             if (model := self._models.get(name)) and not model.source.is_remote:
-                self._look(model)
-        self._awake.set()
+                self._scheduler.look(model)
+        self._scheduler.wake()
         wait_s = _RELOAD_WAIT_S if timeout_s is None else timeout_s
         awaited = [self._models[name] for name in new if name in self._models]
         silent = self._wait_for(awaited, wait_s)
@@ -224,34 +219,17 @@ class ModelManager:
             raise unknown_label(label)
         return version
 
-    def _new_sources(self, configs: tuple[ModelConfig, ...]) -> dict[str, Source]:
-        """The base paths of models that are new or moved; they must be there."""
-        sources = {}
-        for config in configs:
-            served = self._models.get(config.name)
-            if served and served.config and served.config.base_path == config.base_path:
-                continue
-            source = self._open(config.base_path)
-            found = source.find()
-            if found is None:
-                raise invalid(
-                    f"Could not find base path {config.base_path} for servable {config.name}"
-                )
-            if not found and served is None:
-                raise not_found(
-                    f"Unable to find a numerical version path for servable {config.name} at: "
-                    f"{config.base_path}"
-                )
-            sources[config.name] = source
-        return sources
-
     def _apply(self, configs: tuple[ModelConfig, ...], sources: Mapping[str, Source]) -> None:
         models = {}
         for config in configs:
             model = self._seen.get(config.name)
             if model is None:
                 model = ServedModel(
-                    config, sources[config.name], self._options, self._load, self._awake.set
+                    config,
+                    sources[config.name],
+                    self._options,
+                    self._opener.open,
+                    self._scheduler.wake,
                 )
                 self._seen[config.name] = model
             model.configure(config, sources.get(config.name))
@@ -260,128 +238,3 @@ class ModelManager:
         self._models = models
         for model in gone:
             model.configure(None)
-
-    def _manage(self) -> None:
-        """Look at the base paths, and begin what is to be done, until stopped."""
-        poll_wait_s, next_look = self._options.poll_wait_s, time.monotonic()
-        if poll_wait_s < 0:
-            next_look = float("inf")
-        while not self._stopping.is_set():
-            now = time.monotonic()
-            if now >= next_look:
-                for model in self._models.values():
-                    self._look(model)
-                now = time.monotonic()
-                next_look = now + poll_wait_s if poll_wait_s else float("inf")
-            self._begin_loads(now)
-            dues = [due for model in self._models.values() if (due := model.next_due())]
-            wait_s = min(next_look, *dues, now + 3600.0) - now
-            self._awake.wait(max(wait_s, 0.001))
-            self._awake.clear()
-
-    def _look(self, model: ServedModel) -> None:
-        if not model.source.is_remote:
-            model.look()
-            return
-        with self._counting:
-            if model.name in self._looking:
-                return
-            self._looking.add(model.name)
-        _in_daemon(lambda: self._look_remote(model), f"look-{model.name}")
-
-    def _look_remote(self, model: ServedModel) -> None:
-        try:
-            model.look()
-        finally:
-            with self._counting:
-                self._looking.discard(model.name)
-            self._awake.set()
-
-    def _begin_loads(self, now: float) -> None:
-        models = list(self._models.values())
-        if self._initial and all(m.available_version or m.wanted_failure() for m in models):
-            self._initial = False
-        at_once = max(self._options.load_threads, 1)
-        if self._initial:
-            at_once = max(at_once, self._options.initial_load_threads)
-        # A model that has nothing to answer with comes first.
-        models.sort(key=lambda model: model.available_version is not None)
-        for model in models:
-            for entry in model.to_load(now):
-                with self._counting:
-                    if self._loads >= at_once:
-                        return
-                    if not model.claim(entry):
-                        continue
-                    self._loads += 1
-                self._begin_load(model, entry)
-
-    def _begin_load(self, model: ServedModel, entry: ManagedVersion) -> None:
-        def load() -> None:
-            try:
-                model.load(entry)
-            finally:
-                with self._counting:
-                    self._loads -= 1
-                self._awake.set()
-
-        _in_daemon(load, f"load-{model.name}-{entry.version}")
-
-    def _load(self, folder: VersionFolder, version: int) -> LoadedModel:
-        path = folder.fetch()
-        model = self._open_model(path)
-        try:
-            if self._options.enable_warmup:
-                self._warm_up(model, path, version)
-            if self._options.batching is not None and self._slots is not None:
-                model.start_batching(
-                    self._options.batching, self._slots, self._options.batch_recorder
-                )
-        except StatusError:
-            model.close()
-            raise
-        except Exception as err:  # a model may do anything when it is first asked
-            model.close()
-            raise StatusError(Code.INTERNAL, f"Warming up {path} failed: {err!r}") from err
-        return model
-
-    def _open_model(self, path: Path) -> LoadedModel:
-        began, succeeded = time.monotonic(), False
-        try:
-            model = LoadedModel(path, self._options.session)
-            succeeded = True
-        finally:
-            if self._options.load_recorder:
-                seconds = time.monotonic() - began
-                self._options.load_recorder.load(str(path), seconds, succeeded=succeeded)
-        return model
-
-    def _warm_up(self, model: LoadedModel, path: Path, version: int) -> None:
-        began, requests, code = time.monotonic(), 0, Code.INTERNAL
-        try:
-            requests = run_warmup(model, path, version, self._options.warmup_iterations)
-            code = Code.OK
-        except StatusError as err:
-            code = err.code
-            raise
-        finally:
-            if self._options.load_recorder and (requests or code is not Code.OK):
-                self._options.load_recorder.warmup(str(path), time.monotonic() - began, code)
-
-    def _open(self, base_path: str) -> Source:
-        if "://" not in base_path:
-            return LocalSource(Path(base_path))
-        from serving.model_server.cloud_versions import CloudSource
-
-        cache = self._options.cache_dir
-        if cache is None:
-            self._own_cache = self._own_cache or Path(tempfile.mkdtemp(prefix="benison-models-"))
-            cache = self._own_cache
-        return CloudSource(base_path, cache)
-
-
-def _in_daemon(work: Callable[[], None], name: str) -> threading.Thread:
-    # No pool: its threads would hold the process until a load that hangs has ended.
-    thread = threading.Thread(target=work, name=name, daemon=True)
-    thread.start()
-    return thread

@@ -122,7 +122,9 @@ class ServerMetrics:
         bytes_in: int,
         bytes_out: int,
     ) -> None:
-        """Count a request that was answered; see `Observer.request`."""
+        """Count a request for a model that was answered; see `Observer.request`."""
+        if not model:  # a probe, this page, a path that is none
+            return
         with self._lock:
             cell = self._requests.get((api, entrypoint, model, code))
             if cell is None:

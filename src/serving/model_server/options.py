@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlproject.saved_model_layout import SERVING_TAG
+
 if TYPE_CHECKING:
     from serving.model_server.batching import BatchingParameters, BatchRecorder
     from serving.model_server.observer import LoadRecorder
-
-SERVING_TAG = "serve"
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,19 @@ class SessionOptions:
         intra_op_threads: Threads inside one operation; 0 leaves it to TensorFlow.
         inter_op_threads: Operations at once; 0 leaves it to TensorFlow. TensorFlow shares its
             threads between the sessions of a process, and so takes both from the first session.
+        prefer_tflite: Whether a version that holds a `model.tflite` is served from it.
+        tflite_interpreters: How many requests such a model runs at once; 0 is as many as there
+            are processors.
+        check_method_names: Whether only signatures with the method name of classify, or regress,
+            are taken for it.
     """
 
     tags: tuple[str, ...] = (SERVING_TAG,)
     intra_op_threads: int = 0
     inter_op_threads: int = 0
+    prefer_tflite: bool = False
+    tflite_interpreters: int = 0
+    check_method_names: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import contextlib
 import gc
 import logging
 import os
-import select
 import signal
 import sys
 import traceback
@@ -97,8 +96,11 @@ class StopSignals:
     """SIGTERM and SIGINT: the first one asks for a stop, the second ends the process at once."""
 
     def __init__(self) -> None:
-        # A pipe, since a handler may interrupt the main thread where it holds a lock.
-        self._reader, self._writer = os.pipe()
+        # The signal itself writes to the pipe, in whichever thread it comes: the handler only runs
+        # in the main thread, and would not wake it where another thread was interrupted.
+        self._reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         self.seen = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
@@ -106,13 +108,12 @@ class StopSignals:
     def wait(self) -> None:
         """Returns when a signal has come."""
         while not self.seen:
-            select.select([self._reader], [], [])
+            os.read(self._reader, 64)
 
     def _on_signal(self, number: int, _frame: object) -> None:
         if self.seen:
             os._exit(128 + number)
         self.seen = True
-        os.write(self._writer, b".")
 
 
 def _serve(args: argparse.Namespace, stop: StopSignals) -> None:

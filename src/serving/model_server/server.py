@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from mlproject.errors import ServingError, closest
+from mlproject.errors import ServingError
 from serving.model_config import ModelConfig, model_config
-from serving.model_server.grpc_server import GrpcServer
+from serving.model_server.apis import ServedApis
+from serving.model_server.first_loads import wait_for_first_loads
 from serving.model_server.listening import (
     DRAIN_S,
     GRPC_PORT,
@@ -20,20 +20,13 @@ from serving.model_server.listening import (
     REST_PORT,
     ServerOptions,
 )
-from serving.model_server.manager import ManagerOptions, ModelManager
-from serving.model_server.rest_server import RestServer
+from serving.model_server.manager import ModelManager
+from serving.model_server.options import ManagerOptions
 from serving.model_server.served_model import ServedModel
+from serving.model_server.server_errors import not_available, not_moved, unknown_model
 from serving.model_server.status import StatusError
 from serving.model_server.telemetry import build_observer, served_versions
 from serving.model_server.versions import VersionStatus
-
-if TYPE_CHECKING:
-    import grpc
-
-    from serving.model_server.grpc_health import HealthService
-
-_LOOK_EVERY_S = 0.01
-_FIRST_LOOK_S, _FIRST_REMOTE_LOOK_S = 0.5, 30.0
 
 
 class ModelServer:
@@ -117,7 +110,6 @@ class ModelServer:
         options: ServerOptions,
         manager_options: ManagerOptions,
     ) -> None:
-        self._options = options
         self._observer = build_observer(options)
         metrics = self._observer.metrics if self._observer else None
         self._manager = ModelManager(
@@ -125,11 +117,7 @@ class ModelServer:
         )
         if metrics:
             metrics.versions = lambda: served_versions(self._manager)
-        self._rest = RestServer(options) if options.rest_port is not None else None
-        has_grpc = options.grpc_port is not None or options.grpc_socket
-        self._grpc = GrpcServer(options) if has_grpc else None
-        self._executor: ThreadPoolExecutor | None = None
-        self._health: HealthService | None = None
+        self._apis = ServedApis(options, self._manager, self._observer)
         self._load_began = 0.0
 
     def __enter__(self) -> Self:
@@ -147,12 +135,12 @@ class ModelServer:
     @property
     def rest_url(self) -> str:
         """The base URL of the REST API; "" where there is none."""
-        return self._rest.url if self._rest else ""
+        return self._apis.rest_url
 
     @property
     def grpc_address(self) -> str:
         """The `host:port` of the gRPC API; "" where there is none."""
-        return self._grpc.address if self._grpc else ""
+        return self._apis.grpc_address
 
     def start(self) -> None:
         """Open both ports and begin to load; returns before the models are loaded.
@@ -178,9 +166,7 @@ class ModelServer:
         self._load_began = time.monotonic()
         try:
             # Both ports are tried before TensorFlow is imported, which takes seconds.
-            for api in (self._rest, self._grpc):
-                if api:
-                    api.reserve()
+            self._apis.reserve()
             # Whole, and before the threads that need it: two threads that begin to import it at
             # different modules wait for each other without end.
             import tensorflow  # noqa: F401
@@ -197,43 +183,10 @@ class ModelServer:
             ServingError: A port or the socket cannot be had.
         """
         try:
-            if self._grpc:
-                self._listen_to_grpc(self._grpc)
-            if self._rest:
-                self._listen_to_rest(self._rest)
+            self._apis.listen()
         except BaseException:
             self.stop(drain_s=0)
             raise
-
-    def _listen_to_grpc(self, api: GrpcServer) -> None:
-        from serving.model_server.grpc_service import GrpcOptions, add_services
-
-        options = GrpcOptions(
-            max_tensor_bytes=self._options.max_request_bytes,
-            observer=self._observer,
-            token=self._options.token or None,
-        )
-
-        def add(server: grpc.Server) -> None:
-            self._health = add_services(server, self._manager, options)
-
-        api.listen(add)
-
-    def _listen_to_rest(self, api: RestServer) -> None:
-        from serving.model_server.rest import RestOptions, build_app
-
-        options = self._options
-        self._executor = ThreadPoolExecutor(options.rest_threads, "rest-predict")
-        rest_options = RestOptions(
-            max_request_bytes=options.max_request_bytes,
-            metrics_path=options.metrics_path or None,
-            metrics=self._observer.metrics if self._observer else None,
-            observer=self._observer,
-            token=options.token or None,
-            cors=options.cors,
-            timeout_s=options.rest_timeout_s,
-        )
-        api.listen(build_app(self._manager, self._executor, rest_options))
 
     def watch_config(self, path: Path, every_s: float) -> None:
         """Serve what a `ModelServerConfig` file says, from its next change on."""
@@ -247,20 +200,7 @@ class ModelServer:
         Args:
             is_stopping: Ends the wait when it says so.
         """
-        while not is_stopping():
-            if not any(self._is_loading(model) for model in self._manager.models.values()):
-                return
-            time.sleep(_LOOK_EVERY_S)
-
-    def _is_loading(self, model: ServedModel) -> bool:
-        if model.available_version is not None or model.wanted_failure():
-            return False
-        now = time.monotonic()
-        if model.statuses():
-            retry_at = model.next_due()
-            return retry_at is None or retry_at <= now
-        first_look_s = _FIRST_REMOTE_LOOK_S if model.source.is_remote else _FIRST_LOOK_S
-        return now - self._load_began < first_look_s
+        wait_for_first_loads(self._manager, self._load_began, is_stopping)
 
     def wait_until_available(self, timeout_s: float = 60.0) -> None:
         """Wait until every model answers.
@@ -274,7 +214,7 @@ class ModelServer:
         """
         silent = self._manager.wait_until_available(timeout_s)
         if silent:
-            raise _not_available(silent[0], timeout_s)
+            raise not_available(silent[0], timeout_s)
 
     def set_version(self, model: str, version: int | None) -> None:
         """Serve a chosen version of a model; returns when it answers.
@@ -293,13 +233,7 @@ class ModelServer:
         try:
             served.set_version(version)
         except StatusError as err:
-            now = served.available_version
-            raise ServingError(
-                f"Serving version {version} of model '{model}' failed",
-                received=err.message,
-                expected=f"a SavedModel that loads in {served.base_path / str(version)}",
-                next_step=f"version {now} goes on answering" if now else "nothing is served yet",
-            ) from err
+            raise not_moved(served, version, err.message) from err
 
     def status(self, model: str) -> list[VersionStatus]:
         """The status of every version of a model that was seen, newest first.
@@ -316,15 +250,7 @@ class ModelServer:
             drain_s: How long requests under way may take to end.
         """
         until = time.monotonic() + drain_s
-        if self._health:
-            self._health.drain()
-        apis = [api for api in (self._grpc, self._rest) if api]
-        for api in apis:
-            api.begin_to_stop(drain_s)
-        for api in apis:
-            api.wait_until_stopped(max(until - time.monotonic(), 0.0))
-        if self._executor:
-            self._executor.shutdown(wait=False)
+        self._apis.stop(until)
         self._manager.close(max(until - time.monotonic(), 0.0))
         if self._observer and self._observer.access_log:
             self._observer.access_log.close()
@@ -332,27 +258,5 @@ class ModelServer:
     def _served(self, model: str) -> ServedModel:
         served = self._manager.models.get(model)
         if served is None:
-            raise ServingError(
-                "Finding a served model failed",
-                received=f"'{model}'",
-                expected=closest(model, self._manager.models),
-            )
+            raise unknown_model(model, self._manager.models)
         return served
-
-
-def _not_available(model: ServedModel, timeout_s: float) -> ServingError:
-    failure = model.wanted_failure()
-    if failure:
-        return ServingError(
-            f"Version {failure.version} of model '{model.name}' did not load",
-            received=failure.message,
-            expected="a SavedModel that loads in a TensorFlow session",
-            next_step="export it again; a version whose files change is tried again",
-        )
-    return ServingError(
-        f"Model '{model.name}' is not available after {timeout_s:g} s",
-        received=", ".join(f"version {s.version}: {s.state.name}" for s in model.statuses())
-        or f"no version in {model.base_path}",
-        expected="a numeric folder with a SavedModel, such as 1/saved_model.pb",
-        next_step=f"export a version to {model.base_path}, or wait longer",
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from serving.model_server.tls import read_tls
 
 if TYPE_CHECKING:
     from serving.model_server.batching_parameters import BatchingParameters
+
+logger = logging.getLogger(__name__)
 
 TOKEN_VARIABLE = "BENISON_SERVING_TOKEN"
 
@@ -57,7 +60,7 @@ def server_options(args: argparse.Namespace, environ: Mapping[str, str]) -> Serv
     _check_together(args)
     return ServerOptions(
         host=args.host,
-        rest_port=args.rest_api_port,
+        rest_port=_rest_port(args),
         grpc_port=args.port,
         grpc_socket=args.grpc_socket_path,
         grpc_arguments=channel_arguments(args.grpc_channel_arguments),
@@ -71,6 +74,7 @@ def server_options(args: argparse.Namespace, environ: Mapping[str, str]) -> Serv
         token=read_token(args.token_file, environ),
         metrics_path=_metrics_path(args.monitoring_config_file),
         access_log=args.access_log,
+        profiler=args.enable_profiler,
     )
 
 
@@ -162,7 +166,14 @@ def _session(args: argparse.Namespace) -> SessionOptions:
     if not intra and not inter:
         intra = inter = both
     tags = tuple(filter(None, args.saved_model_tags.split(",")))
-    return SessionOptions(tags, intra, inter)
+    return SessionOptions(
+        tags=tags,
+        intra_op_threads=intra,
+        inter_op_threads=inter,
+        prefer_tflite=args.prefer_tflite_model or args.use_tflite_model,
+        tflite_interpreters=max(args.num_tflite_pools, 0),
+        check_method_names=args.enable_signature_method_name_check,
+    )
 
 
 def _batching(args: argparse.Namespace) -> BatchingParameters | None:
@@ -191,6 +202,17 @@ def _check_together(args: argparse.Namespace) -> None:
             "server_options.enable_batching to true.",
             next_step="add --enable_batching",
         )
+
+
+def _rest_port(args: argparse.Namespace) -> int | None:
+    if args.rest_api_port and args.rest_api_port == args.port:
+        logger.error(
+            "server_options.http_port cannot be same as grpc_port. Please use a different port "
+            "for HTTP/REST API. Skipped exporting HTTP/REST API."
+        )
+        return None
+    port: int | None = args.rest_api_port
+    return port
 
 
 def _metrics_path(file: str) -> str:

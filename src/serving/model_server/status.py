@@ -79,3 +79,14 @@ def invalid(message: str) -> StatusError:
 def not_found(message: str) -> StatusError:
     """A NOT_FOUND error: no such model or version is served now."""
     return StatusError(Code.NOT_FOUND, message)
+
+
+def no_servable(name: str, version: int | None) -> StatusError:
+    """NOT_FOUND for a model or version that is not loaded, in TensorFlow Serving's words."""
+    asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+    return not_found(f"Servable not found for request: {asked}")
+
+
+def unknown_label(label: str) -> StatusError:
+    """INVALID_ARGUMENT for a label that no version has, in TensorFlow Serving's words."""
+    return invalid(f"Unrecognized servable version label: {label}")

@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlproject.errors import DataError
+from mlproject.saved_model_layout import EXTRA_FOLDER, MAX_WARMUP_REQUESTS, WARMUP_FILE
 from serving.model_server.signature import DEFAULT_SIGNATURE
 from serving.model_server.status import Code, StatusError, invalid
 
 if TYPE_CHECKING:
     from serving.model_server.loader import LoadedModel
-
-# TensorFlow Serving's own. They stand in mlproject.warmup as well, which imports pyarrow: a server
-# of a model without warm-up requests does without it.
-EXTRA_FOLDER, WARMUP_FILE, MAX_REQUESTS = "assets.extra", "tf_serving_warmup_requests", 1000
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +47,9 @@ def run_warmup(model: LoadedModel, folder: Path, version: int, iterations: int =
         for _ in range(iterations):
             _replay(model, version, log)
         count += 1
-        if count > MAX_REQUESTS:
+        if count > MAX_WARMUP_REQUESTS:
             raise invalid(
-                f"Number of warmup records exceeds the maximum ({MAX_REQUESTS}) at {file}"
+                f"Number of warmup records exceeds the maximum ({MAX_WARMUP_REQUESTS}) at {file}"
             )
     logger.info("Ran %d warm-up requests of %s", count, folder)
     return count

@@ -134,7 +134,9 @@ class KubernetesTarget:
         """The objects as YAML, a file each, numbered in the order to apply them."""
         objects = _objects(served_by_tf_serving(deployment), read_cluster(self._place.environ))
         return {
-            f"{number:02d}-{entry['kind'].lower()}.yaml": yaml.dump(entry, Dumper=_Readable, sort_keys=False)
+            f"{number:02d}-{entry['kind'].lower()}.yaml": yaml.dump(
+                entry, Dumper=_Readable, sort_keys=False
+            )
             for number, entry in enumerate(objects, 1)
         }
 
