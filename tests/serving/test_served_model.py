@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from serving.model_config import ModelConfig, VersionPolicy
+from serving.model_server.background import Background
 from serving.model_server.options import ManagerOptions
 from serving.model_server.served_model import ServedModel
 from serving.model_server.status import Code, StatusError
@@ -41,7 +42,9 @@ class Bench:
         self.loaded: list[int] = []
         self.models: list[Model] = []
         self.during_load: Callable[[], None] = lambda: None
-        self.served = ServedModel(config, LocalSource(base_path), options, self.load, lambda: None)
+        self.served = ServedModel(
+            config, LocalSource(base_path), options, self.load, lambda: None, Background()
+        )
 
     def load(self, folder: VersionFolder, version: int) -> Any:
         self.loaded.append(version)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 
+from serving.model_server.background import Background
 from serving.model_server.options import ManagerOptions
 from serving.model_server.served_model import ServedModel
 from serving.model_server.versions import ManagedVersion
@@ -18,6 +19,7 @@ class LoadScheduler:
         models: Gives the models that are served now.
         options: How often to look, and how many versions to load at once.
         stopping: Ends the thread, at its next `wake`.
+        background: Where it and the loads run.
     """
 
     def __init__(
@@ -25,19 +27,21 @@ class LoadScheduler:
         models: Callable[[], Collection[ServedModel]],
         options: ManagerOptions,
         stopping: threading.Event,
+        background: Background,
     ) -> None:
         self._models = models
         self._options = options
         self._stopping = stopping
+        self._background = background
         self._awake = threading.Event()
         self._counting = threading.Lock()  # short: guards the two fields below
         self._loads = 0
         self._looking: set[str] = set()
         self._initial = True
 
-    def start(self) -> threading.Thread:
+    def start(self) -> None:
         """Begin."""
-        return in_daemon(self._run, "model-manager")
+        self._background.run(self._run, "model-manager")
 
     def wake(self) -> None:
         """Say that there may be something to do."""
@@ -52,7 +56,7 @@ class LoadScheduler:
             if model.name in self._looking:
                 return
             self._looking.add(model.name)
-        in_daemon(lambda: self._look_remote(model), f"look-{model.name}")
+        self._background.run(lambda: self._look_remote(model), f"look-{model.name}")
 
     def _run(self) -> None:
         """Look at the base paths, and begin what is to be done, until stopped."""
@@ -108,12 +112,4 @@ class LoadScheduler:
                     self._loads -= 1
                 self._awake.set()
 
-        in_daemon(load, f"load-{model.name}-{entry.version}")
-
-
-def in_daemon(work: Callable[[], None], name: str) -> threading.Thread:
-    """Runs work in a thread that holds no process open."""
-    # No pool: its threads would hold the process until a load that hangs has ended.
-    thread = threading.Thread(target=work, name=name, daemon=True)
-    thread.start()
-    return thread
+        self._background.run(load, f"load-{model.name}-{entry.version}")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from mlproject.errors import ConfigError
 from serving.model_config import ModelConfig, check
+from serving.model_server.background import Background
 from serving.model_server.base_paths import BasePaths
-from serving.model_server.load_scheduler import LoadScheduler, in_daemon
+from serving.model_server.load_scheduler import LoadScheduler
 from serving.model_server.options import ManagerOptions
 from serving.model_server.reload_checks import check_labels, not_available
 from serving.model_server.served_model import ServedModel
@@ -46,12 +47,12 @@ class ModelManager:
     ) -> None:
         self._options = options or ManagerOptions()
         self._stopping = threading.Event()
+        self._background = Background()
         self._scheduler = LoadScheduler(
-            lambda: self._models.values(), self._options, self._stopping
+            lambda: self._models.values(), self._options, self._stopping, self._background
         )
         self._opener = VersionOpener(self._options)
         self._base_paths = BasePaths(self._options.cache_dir)
-        self._threads: list[threading.Thread] = []
         self._reloading = threading.Lock()  # one change of the configuration at a time
         self._seen: dict[str, ServedModel] = {}  # also those that are served no more
         # Read without a lock by every request; replaced, never changed.
@@ -80,9 +81,14 @@ class ModelManager:
         """The configuration that is served now."""
         return tuple(model.config for model in self._models.values() if model.config)
 
+    @property
+    def is_batching(self) -> bool:
+        """Whether requests wait for others, to run with them as one batch."""
+        return self._options.batching is not None
+
     def start(self) -> None:
         """Begin to load and to poll, in a thread."""
-        self._threads.append(self._scheduler.start())
+        self._scheduler.start()
 
     def watch_config(self, path: Path, every_s: float) -> None:
         """Serve what a file says, from its next change on.
@@ -93,18 +99,15 @@ class ModelManager:
         """
         from serving.model_server.config_file import watch
 
-        self._threads.append(
-            in_daemon(lambda: watch(self, path, every_s, self._stopping), "model-config")
-        )
+        self._background.run(lambda: watch(self, path, every_s, self._stopping), "model-config")
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Stop polling and unload; requests under way keep their version until they end."""
         self._stopping.set()
         self._scheduler.wake()
-        for thread in self._threads:
-            thread.join(timeout_s)
         for model in self._seen.values():
             model.close()
+        self._background.join(time.monotonic() + timeout_s)
         self._base_paths.close()
 
     def acquire(
@@ -230,6 +233,7 @@ class ModelManager:
                     self._options,
                     self._opener.open,
                     self._scheduler.wake,
+                    self._background,
                 )
                 self._seen[config.name] = model
             model.configure(config, sources.get(config.name))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from serving.model_config import ModelConfig, VersionPolicy
+from serving.model_server.background import Background
 from serving.model_server.options import ManagerOptions
 from serving.model_server.status import StatusError, no_servable, not_found
 from serving.model_server.version_folders import Source, VersionFolder
@@ -32,6 +33,7 @@ class ServedModel:
         options: How versions are loaded and kept.
         load: Loads a version, with its warm-up.
         wake: Called when there is something to load or to unload.
+        background: Where versions are freed.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class ServedModel:
         options: ManagerOptions,
         load: Load,
         wake: Callable[[], None],
+        background: Background,
     ) -> None:
         self.name = config.name
         self._source = source
@@ -50,7 +53,7 @@ class ServedModel:
         self._moving = threading.Lock()  # long: one `set_version` at a time
         self._table = VersionTable(config, options)
         self._loads = VersionLoads(
-            self.name, self._table, self._changed, load, on_freed=self._after_change
+            self.name, self._table, self._changed, load, background, on_freed=self._after_change
         )
         self._policy = config.policy  # to go back to when a pin is taken away
         self.labels: Mapping[str, int] = {}  # read without the lock: replaced, never changed

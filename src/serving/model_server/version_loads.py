@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Hashable
 
+from serving.model_server.background import Background
 from serving.model_server.loader import LoadedModel
 from serving.model_server.status import Code, StatusError
 from serving.model_server.version_folders import VersionFolder
@@ -25,6 +26,7 @@ class VersionLoads:
         table: Its versions.
         changed: Guards the table; held for moments only.
         load: Loads a version, with its warm-up.
+        background: Where versions are freed.
         on_freed: Called when a version is unloaded.
     """
 
@@ -34,12 +36,14 @@ class VersionLoads:
         table: VersionTable,
         changed: threading.Condition,
         load: Load,
+        background: Background,
         on_freed: Callable[[], None],
     ) -> None:
         self._name = name
         self._table = table
         self._changed = changed
         self._load = load
+        self._background = background
         self._on_freed = on_freed
 
     def claim(self, entry: ManagedVersion) -> bool:
@@ -98,9 +102,7 @@ class VersionLoads:
 
     def _unload(self, live: LiveVersion) -> None:
         """Free a version that nobody uses; called once for each."""
-        threading.Thread(
-            target=self._free, args=(live,), name=f"unload-{self._name}-{live.version}", daemon=True
-        ).start()
+        self._background.run(lambda: self._free(live), f"unload-{self._name}-{live.version}")
 
     def _free(self, live: LiveVersion) -> None:
         live.model.close()
