@@ -14,9 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mlproject import raw_inputs
 from mlproject.errors import BusyError, ConfigError, DataError, ServingError
 from mlproject.examples.formats import ReadOptions
+from serving.bulk_columns import predict_columns
 from serving.bulk_inference import BulkRequest, BulkResult, open_job
+from serving.bulk_signature import ModelColumns, ModelInput, ModelOutput
 from serving.row_arrays import row_arrays
 
 ROWS = [
@@ -79,7 +82,7 @@ def bulk_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         return {"word": tf.fill([tf.size(n)], b"\xff")}
 
     for name, signatures in {
-        "trip": {"serving_default": trip, "sum": total},
+        "trip": {"serving_default": trip, "both": trip, "sum": total},
         "lists": {"serving_default": lists},
         "exact": {"serving_default": exact, "odd": odd},
     }.items():
@@ -223,6 +226,23 @@ def test_lists_of_any_length_are_padded_as_the_server_pads_them(
         assert there == alone["doubled"]
 
 
+def test_one_long_list_does_not_pad_all_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw_inputs, "MAX_PADDED_VALUES", 6)
+    lists = [[1.0], [2.0], [3.0, 4.0, 5.0, 6.0], [7.0, 8.0]]
+    model = ModelColumns(
+        {"sizes": ModelInput("DT_FLOAT", is_list=True)}, {"sum": ModelOutput(pa.float32(), 0)}
+    )
+    shapes = []
+
+    def predict(arrays: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        shapes.append(arrays["sizes"].shape)
+        return {"sum": np.nansum(arrays["sizes"], axis=1)}
+
+    found = predict_columns(predict, pa.RecordBatch.from_pydict({"sizes": lists}), model)
+    assert shapes == [(2, 1), (1, 4), (1, 2)]
+    assert found["sum"].to_pylist() == [1.0, 2.0, 18.0, 15.0]
+
+
 def test_doubles_keep_their_digits_and_small_integers_their_range(ask: Ask, tmp_path: Path) -> None:
     good = write(tmp_path, "good.csv", [{"x": 0.1, "n": 2**31 - 1}])
     ask("exact", good)
@@ -321,6 +341,10 @@ def test_a_run_that_was_ended_goes_on_with_the_first_missing_part(
     assert not list(out.glob(".*.aside"))
     (out / "part-00001.parquet").write_bytes(b"PAR1 damaged")
     assert ask("trip", *files, bad).written == 1
+    bad.write_text("fare,rank,zip\n1.0,2\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"c\.csv"):
+        ask("trip", *files, bad)
+    assert not (out / "_manifest.json").exists()  # they are not complete now
 
 
 def test_another_request_in_the_same_folder_is_refused_or_replaces(
@@ -337,6 +361,32 @@ def test_another_request_in_the_same_folder_is_refused_or_replaces(
     done = ask("trip", path, kept=(), replace=True)
     assert (done.rows, len(done.parts)) == (4, 1)
     assert not (tmp_path / "out" / "part-00001.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("model_digest", {"model_digest": "another"}),
+        ("signature", {"signature": "both"}),
+        ("format", {"file_format": "csv"}),
+        ("delimiter", {"options": ReadOptions(delimiter=";")}),
+        ("null_values", {"options": ReadOptions(null_values=("NA",))}),
+        ("column_types", {"options": ReadOptions(column_types={"zip": "string"})}),
+        ("allow_missing", {"allow_missing": True}),
+    ],
+)
+def test_whatever_changes_the_predictions_makes_another_request(
+    bulk_models: dict[str, Path], tmp_path: Path, key: str, change: dict[str, Any]
+) -> None:
+    path = write(tmp_path, "trips.csv", ROWS)
+    request = BulkRequest("trip/1", bulk_models["trip"], "d", (str(path),), tmp_path / "out")
+    with open_job(request):
+        pass
+    with (
+        pytest.raises(ConfigError, match=f"a request with other {key}$|other {key}\\."),
+        open_job(replace(request, **change)),
+    ):
+        pass
 
 
 def test_a_folder_with_anything_else_is_never_touched(ask: Ask, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def lite_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     plain: fare float32 -> 3 fare, of built-in operations.
     vocabulary: fare float32, way string -> fare + its line in a file of words (-1 for none),
         and a hash bucket, which only TensorFlow has.
-    random: fare float32 -> fare + noise.
+    random: fare float32 -> fare + noise; signature `words` gives the noise as text.
     """
     import tensorflow as tf
 
@@ -70,13 +70,17 @@ def lite_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         noise = tf.raw_ops.RandomUniform(shape=tf.shape(fare), dtype=tf.float32)
         return {"noisy": fare + 1.0 + noise}
 
+    @tf.function(input_signature=[fare])
+    def words_of(fare: Any) -> Any:
+        return {"word": tf.strings.as_string(random(fare)["noisy"])}
+
     vocabulary = Vocabulary()
-    for name, (module, function) in {
-        "vocabulary": (vocabulary, vocabulary.score),
-        "plain": (tf.Module(), plain),
-        "random": (tf.Module(), random),
+    for name, (module, signatures) in {
+        "vocabulary": (vocabulary, {"serving_default": vocabulary.score}),
+        "plain": (tf.Module(), {"serving_default": plain}),
+        "random": (tf.Module(), {"serving_default": random, "words": words_of}),
     }.items():
-        tf.saved_model.save(module, str(root / name), signatures={"serving_default": function})
+        tf.saved_model.save(module, str(root / name), signatures=signatures)
     return {path.name: path for path in root.iterdir() if path.is_dir()}
 
 
@@ -107,9 +111,12 @@ def test_a_vocabulary_in_a_file_goes_along(lite_models: dict[str, Path], tmp_pat
     assert found["bucket"].tolist() == wanted["bucket"].tolist()
 
 
-def test_a_model_that_answers_otherwise_is_refused(lite_models: dict[str, Path]) -> None:
+@pytest.mark.parametrize("signature", ["serving_default", "words"])
+def test_a_model_that_answers_otherwise_is_refused(
+    lite_models: dict[str, Path], signature: str
+) -> None:
     with pytest.raises(ServingError, match="answers other than the SavedModel"):
-        convert_tflite(lite_models["random"], "serving_default", [{"fare": ROWS["fare"]}])
+        convert_tflite(lite_models["random"], signature, [{"fare": ROWS["fare"][[0, 2]]}])
 
 
 def test_what_cannot_be_compared_is_refused(lite_models: dict[str, Path]) -> None:

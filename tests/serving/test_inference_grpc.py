@@ -32,12 +32,14 @@ class Recorder:
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, str, int | None, Code]] = []
         self.sizes: list[tuple[int, int]] = []
+        self.runs: list[tuple[float | None, int]] = []
 
     def request(self, api: str, entrypoint: str, *args: Any, **sizes: Any) -> None:
         model, version, code, seconds = args
         assert seconds > 0
         self.seen.append((api, entrypoint, model, version, code))
         self.sizes.append((sizes["bytes_in"], sizes["bytes_out"]))
+        self.runs.append((sizes["run_s"], sizes["examples"]))
 
 
 @contextmanager
@@ -240,6 +242,12 @@ def test_every_request_is_observed_once_with_its_status(served: SimpleNamespace)
         ("GRPC", "Classify", "no", None, Code.NOT_FOUND),
         ("GRPC", "Predict", "fare", 123, Code.INVALID_ARGUMENT),
         ("GRPC", "GetModelStatus", "fare", None, Code.OK),
+    ]
+    assert [(ran is not None, examples) for ran, examples in recorder.runs] == [
+        (True, 1),
+        (False, 0),
+        (False, 0),
+        (False, 0),
     ]
     assert recorder.sizes[0] == (message.ByteSize(), answer.ByteSize())
     assert recorder.sizes[1][1] == 0

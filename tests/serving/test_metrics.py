@@ -232,6 +232,8 @@ def test_a_server_shows_its_requests_loads_and_batches(
     prefix = ":tensorflow:serving:"
     assert f'{prefix}request_count{{model_name="double",status="OK"}} 1' in shown
     assert f'{prefix}request_count{{model_name="none",status="NOT_FOUND"}} 1' in shown
+    ran = f'{prefix}runtime_latency_count{{model_name="double",API="Predict",runtime="TF1"}} 1'
+    assert ran in shown
     assert f"{prefix}batching_session:input_batch_size_sum{{}} 2" in shown
     path = tmp_path / "double" / "7"
     attempts = ":tensorflow:cc:saved_model:load_attempt_count"

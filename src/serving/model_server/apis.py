@@ -100,7 +100,7 @@ class ServedApis:
         def add(server: grpc.Server) -> None:
             self._health = add_services(server, self._manager, options)
 
-        api.listen(add)
+        api.listen(add, calls_wait=self._manager.is_batching)
 
     def _listen_to_rest(self, api: RestServer) -> None:
         from serving.model_server.rest import RestOptions, build_app

@@ -107,7 +107,7 @@ class CallThreads:
             crowded = self._under_way > self._quick
             if len(self._began) < min(self._under_way, self._wanted):
                 self._add_thread()
-        self._queue.put(job)
+            self._queue.put(job)  # here, so that none comes after the end
         if crowded and not self._crowded.is_set():
             self._crowded.set()
         return job
@@ -154,6 +154,8 @@ class CallThreads:
                 if len(self._began) > self._wanted and not self._is_closed:
                     del self._began[me]
                     return
+        with self._lock:
+            del self._began[me]
 
     def _watch(self) -> None:
         """Adds threads for calls that wait while others are slow."""

@@ -7,6 +7,7 @@ served: it imports the API's protos at the top.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -53,11 +54,15 @@ class Call:
         time_left_s: Until the client's deadline; None where it set none.
         model: The model's name as the request has it.
         version: The version that answers, once it is known.
+        run_s: How long the model ran, once it has answered.
+        examples: How many `tf.Example`s it was given.
     """
 
     time_left_s: float | None = None
     model: str = ""
     version: int | None = None
+    run_s: float | None = None
+    examples: int = 0
 
 
 class PredictionMethods:
@@ -87,7 +92,9 @@ class PredictionMethods:
                 )
             tensors = self._tensors(signature, request)
             wanted = _outputs(signature, request.output_filter)
+            began = time.perf_counter()
             outputs = model.predict(signature, tensors, wanted)
+            call.run_s = time.perf_counter() - began
         answer = [
             delimited(1, delimited(1, key.encode()) + delimited(2, to_wire(array)))
             for key, array in outputs.items()
@@ -100,7 +107,10 @@ class PredictionMethods:
         spec = _model_spec(request, call)
         with self._acquire(spec, call) as (version, model):
             call.version = version
+            began = time.perf_counter()
             result = classify(model, spec.signature_name, request.input)
+            call.run_s = time.perf_counter() - began
+        call.examples = len(result.classifications)
         return _head(spec, version) + ClassificationResponse(result=result).SerializeToString()
 
     def regress(self, data: bytes, call: Call) -> bytes:
@@ -109,7 +119,10 @@ class PredictionMethods:
         spec = _model_spec(request, call)
         with self._acquire(spec, call) as (version, model):
             call.version = version
+            began = time.perf_counter()
             result = regress(model, spec.signature_name, request.input)
+            call.run_s = time.perf_counter() - began
+        call.examples = len(result.regressions)
         return _head(spec, version) + RegressionResponse(result=result).SerializeToString()
 
     def multi_inference(self, data: bytes, call: Call) -> bytes:
@@ -120,7 +133,11 @@ class PredictionMethods:
         call.model = spec.name
         with self._acquire(spec, call) as (version, model):
             call.version = version
-            return bytes(multi_inference(model, version, request).SerializeToString())
+            began = time.perf_counter()
+            response = multi_inference(model, version, request)
+            call.run_s = time.perf_counter() - began
+        call.examples = _number_of_examples(response.results[0])
+        return bytes(response.SerializeToString())
 
     def get_model_metadata(self, data: bytes, call: Call) -> bytes:
         """Answer the signatures of a model."""
@@ -230,6 +247,12 @@ def _outputs(signature: Signature, asked: Any) -> tuple[str, ...]:
             )
         seen.add(name)
     return tuple(asked)
+
+
+def _number_of_examples(result: Any) -> int:
+    if result.HasField("classification_result"):
+        return len(result.classification_result.classifications)
+    return len(result.regression_result.regressions)
 
 
 def _head(spec: Any, version: int) -> bytes:

@@ -147,6 +147,8 @@ class Method:
                     bytes_in=len(data),
                     bytes_out=len(answer),
                     detail=text,
+                    run_s=call.run_s,
+                    examples=call.examples,
                 )
         if code is not Code.OK:
             self._abort(context, code, text)

@@ -134,10 +134,10 @@ class ServerMetrics:
             cell.bytes_out += bytes_out
             cell.latency.observe(seconds * 1e6)
 
-    def runtime(self, model: str, api: str, seconds: float) -> None:
-        """Record how long TensorFlow ran for a request of a served model."""
+    def runtime(self, model: str, entrypoint: str, seconds: float) -> None:
+        """Record how long a served model ran for a request, by the request's method."""
         with self._lock:
-            self._runtime.cell(model, api, "TF1").observe(seconds * 1e6)
+            self._runtime.cell(model, entrypoint, "TF1").observe(seconds * 1e6)
 
     def examples(self, model: str, count: int) -> None:
         """Record how many `tf.Example`s a request of a served model held."""

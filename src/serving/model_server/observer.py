@@ -47,6 +47,8 @@ class Observer:
         bytes_in: int,
         bytes_out: int,
         detail: str = "",
+        run_s: float | None = None,
+        examples: int = 0,
     ) -> None:
         """A request was answered.
 
@@ -61,11 +63,17 @@ class Observer:
             bytes_out: The size of the answer's body.
             detail: The text of an error. It may quote the request, so it is counted nowhere and
                 never logged.
+            run_s: How long the model ran; None where it did not, or refused the request.
+            examples: How many `tf.Example`s the request held.
         """
         if self.metrics:
             self.metrics.request(
                 api, entrypoint, model, code, seconds, bytes_in=bytes_in, bytes_out=bytes_out
             )
+            if run_s is not None:
+                self.metrics.runtime(model, entrypoint, run_s)
+            if examples:
+                self.metrics.examples(model, examples)
         if self.access_log:
             self.access_log.request(
                 api,

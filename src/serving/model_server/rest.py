@@ -231,6 +231,8 @@ class RestApp:
             bytes_in=bytes_in,
             bytes_out=len(answer.body),
             detail=answer.detail,
+            run_s=answer.run_s,
+            examples=answer.examples,
         )
 
 

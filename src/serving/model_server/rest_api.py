@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -62,6 +63,8 @@ class Answer(NamedTuple):
         model: The model asked.
         version: The version that answered.
         detail: The text of an error.
+        run_s: How long the model ran; None where it did not.
+        examples: How many examples the request held.
     """
 
     status: int
@@ -72,6 +75,8 @@ class Answer(NamedTuple):
     model: str = ""
     version: int | None = None
     detail: str = ""
+    run_s: float | None = None
+    examples: int = 0
 
 
 def handle(manager: ModelManager, method: str, path: str, body: bytes) -> Answer:
@@ -86,8 +91,7 @@ def handle(manager: ModelManager, method: str, path: str, body: bytes) -> Answer
     asked = ModelPath("")
     try:
         asked = parse_path(method, path)
-        version, text = _answer(manager, asked, method, path, body)
-        return Answer(200, text, JSON, Code.OK, asked.entrypoint, asked.model, version)
+        return _answer(manager, asked, method, path, body)
     except StatusError as err:
         status = err.http_status if _API.fullmatch(path) else 404
         return refusal(status, err.code, err.message, asked)
@@ -142,10 +146,7 @@ def parse_path(method: str, path: str) -> ModelPath:
     )
 
 
-def _answer(
-    manager: ModelManager, asked: ModelPath, method: str, path: str, body: bytes
-) -> tuple[int | None, bytes]:
-    """The version that answers, and its answer."""
+def _answer(manager: ModelManager, asked: ModelPath, method: str, path: str, body: bytes) -> Answer:
     entrypoint, name, version, label = asked
     if not entrypoint:
         raise invalid(f"Malformed request: {method} {path}")
@@ -154,14 +155,18 @@ def _answer(
     if entrypoint == "Predict":
         return _predict(manager, asked, body)
     if entrypoint == GET_STATUS:
-        return version, status_answer(manager.statuses(name, version, label))
+        return _success(asked, version, status_answer(manager.statuses(name, version, label)))
     if entrypoint == GET_METADATA:
         with manager.acquire(name, version, label) as (served, model):
-            return served, metadata_answer(name, served, model.signature_defs)
+            return _success(asked, served, metadata_answer(name, served, model.signature_defs))
     return _infer(manager, asked, body)
 
 
-def _predict(manager: ModelManager, asked: ModelPath, body: bytes) -> tuple[int, bytes]:
+def _success(asked: ModelPath, version: int | None, text: bytes) -> Answer:
+    return Answer(200, text, JSON, Code.OK, asked.entrypoint, asked.model, version)
+
+
+def _predict(manager: ModelManager, asked: ModelPath, body: bytes) -> Answer:
     request = parse_request(body)
     with manager.acquire(asked.model, asked.version, asked.label) as (served, model):
         signature = model.signatures.get(request.signature)
@@ -169,16 +174,24 @@ def _predict(manager: ModelManager, asked: ModelPath, body: bytes) -> tuple[int,
             raise invalid(
                 f'Serving signature name: "{request.signature}" not found in signature def'
             )
-        outputs = model.predict(signature, to_tensors(request, signature))
-    return served, predict_answer(outputs, request.format)
+        tensors = to_tensors(request, signature)
+        began = time.perf_counter()
+        outputs = model.predict(signature, tensors)
+        run_s = time.perf_counter() - began
+    answer = _success(asked, served, predict_answer(outputs, request.format))
+    return answer._replace(run_s=run_s)
 
 
-def _infer(manager: ModelManager, asked: ModelPath, body: bytes) -> tuple[int, bytes]:
+def _infer(manager: ModelManager, asked: ModelPath, body: bytes) -> Answer:
     from serving.model_server.examples_json import parse_examples
     from serving.model_server.inference import classify, regress
 
     signature_name, examples = parse_examples(body)
+    classifies = asked.entrypoint == "Classify"
     with manager.acquire(asked.model, asked.version, asked.label) as (served, model):
-        if asked.entrypoint == "Classify":
-            return served, classify_answer(classify(model, signature_name, examples))
-        return served, regress_answer(regress(model, signature_name, examples))
+        began = time.perf_counter()
+        result = (classify if classifies else regress)(model, signature_name, examples)
+        run_s = time.perf_counter() - began
+    text = classify_answer(result) if classifies else regress_answer(result)
+    number = len(result.classifications if classifies else result.regressions)
+    return _success(asked, served, text)._replace(run_s=run_s, examples=number)

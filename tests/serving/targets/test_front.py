@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from mlproject.errors import ServingError
-from serving.targets.front_process import FrontProcess, free_ports
+from serving.targets.front_process import FrontProcess
+from serving.targets.local_ports import free_ports
 
 
 class Backend:

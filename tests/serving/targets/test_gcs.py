@@ -296,6 +296,6 @@ def test_a_damaged_record_says_what_to_do(text: str, tmp_path: Path) -> None:
     files = target(tmp_path, f"{tmp_path}/volume")
     files.deploy(deployment(tmp_path / "a", 1))
     (tmp_path / "deployments" / "taxi" / "gcs.json").write_text(text)
-    with pytest.raises(ServingError, match="Reading what was pushed") as caught:
+    with pytest.raises(ServingError, match="Reading what was deployed") as caught:
         files.status("taxi")
     assert "then deploy again" in str(caught.value.next_step)

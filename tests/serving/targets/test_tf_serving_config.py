@@ -49,7 +49,7 @@ def test_nothing_newer_than_the_champion_is_loaded_unless_clients_ask_for_labels
 
 def test_the_files_of_a_start_name_the_versions_and_no_label_yet() -> None:
     files = config_files(
-        deployment(3, 2, batching={"max_batch_size": 8, "allowed_batch_sizes": (2, 8)})
+        deployment(3, 2, batching={"max_batch_size": 8, "allowed_batch_sizes": (2, 8)}), {}
     )
     (model,) = parse_proto(files["models.config"]).model_config_list.config
     assert (model.name, model.base_path) == ("taxi", "/models/taxi")
@@ -62,7 +62,8 @@ def test_the_files_of_a_start_name_the_versions_and_no_label_yet() -> None:
 def test_the_batching_file_is_one_that_the_model_server_reads(tmp_path: Path) -> None:
     from serving.model_server.batching_parameters import read_batching_parameters
 
-    files = config_files(deployment(1, batching={"max_batch_size": 8, "num_batch_threads": 3}))
+    wanted = deployment(1, batching={"max_batch_size": 8, "num_batch_threads": 3})
+    files = config_files(wanted, {})
     (tmp_path / "batching.config").write_text(files["batching.config"])
     read = read_batching_parameters(tmp_path / "batching.config")
     assert (read.max_batch_size, read.num_batch_threads) == (8, 3)
