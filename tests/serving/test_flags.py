@@ -101,6 +101,8 @@ def test_rest_is_left_out_where_it_would_take_the_port_of_grpc(
     options = server_options(flags("--port=8500", "--rest_api_port=8500"), {})
     assert (options.grpc_port, options.rest_port) == (8500, None)
     assert "http_port cannot be same as grpc_port" in caplog.text
+    assert not options.rest_tls
+    assert server_options(flags("--rest_api_enable_tls"), {}).rest_tls
     both_free = server_options(flags("--port=auto", "--rest_api_port=auto"), {})
     assert (both_free.grpc_port, both_free.rest_port) == (0, 0)
 

@@ -140,6 +140,12 @@ def grpc_code(address: str, made: Certificates, client: Pair | None = None) -> s
         return str(caught.value.code().name)
 
 
+def test_rest_stays_plain_http_where_it_is_told_so(made: Certificates) -> None:
+    tls = TlsConfig(made.server.key, made.server.cert)
+    assert ServerOptions(tls=tls, rest_tls=False).of_rest is None
+    assert ServerOptions(tls=tls).of_rest is tls
+
+
 def test_both_ports_speak_tls(made: Certificates, tmp_path: Path) -> None:
     file = config_file(tmp_path, server_key=made.server.key, server_cert=made.server.cert)
     with listening(read_tls(file)) as (url, address):

@@ -146,7 +146,7 @@ UPSTREAM = (
         "sessions have TensorFlow's own configuration",
     ),
     Flag("use_alts_credentials", boolean, False, "Google's ALTS for gRPC", "no ALTS"),
-    Flag("ssl_config_file", str, "", "SSLConfig, as text proto: TLS for gRPC and REST"),
+    Flag("ssl_config_file", str, "", "SSLConfig, as text proto: TLS for gRPC"),
     Flag(
         "platform_config_file",
         str,
@@ -211,6 +211,7 @@ OURS = (
         "label whose version answers requests that name none, instead of the newest",
     ),
     Flag("token_file", str, "", "file with the bearer token that requests must carry"),
+    Flag("rest_api_enable_tls", boolean, False, "--ssl_config_file holds for REST too"),
     Flag("max_request_bytes", _positive, MAX_REQUEST_BYTES, "largest request"),
     Flag("drain_seconds", _seconds, DRAIN_S, "time for requests to end on SIGTERM"),
     Flag("access_log", str, "", "file for a line per request (-: standard error)"),

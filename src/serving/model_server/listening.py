@@ -49,7 +49,8 @@ class ServerOptions:
         cors: Whether pages of other origins may call the REST API.
         max_request_bytes: The largest request.
         http: The limits of REST connections.
-        tls: Keys and certificates for both APIs; None is plain text.
+        tls: Keys and certificates; None is plain text.
+        rest_tls: Whether they are for REST too; TensorFlow Serving has them for gRPC alone.
         token: What requests must carry as bearer token; "" lets everybody in.
         metrics_path: Where the REST port answers Prometheus; "" for nowhere.
         access_log: A file for a line per request, `-` for standard error, "" for none.
@@ -69,10 +70,16 @@ class ServerOptions:
     max_request_bytes: int = MAX_REQUEST_BYTES
     http: HttpLimits = HttpLimits()
     tls: TlsConfig | None = None
+    rest_tls: bool = True
     token: str = field(default="", repr=False)
     metrics_path: str = ""
     access_log: str = ""
     profiler: bool = False
+
+    @property
+    def of_rest(self) -> TlsConfig | None:
+        """Keys and certificates of the REST API."""
+        return self.tls if self.rest_tls else None
 
     @property
     def is_open_to_all(self) -> bool:

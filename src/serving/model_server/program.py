@@ -147,6 +147,8 @@ def _announce(args: argparse.Namespace, options: ServerOptions, server: ModelSer
         logger.warning(
             "Every machine that reaches %s may use this server: give it --token_file", options.host
         )
+    if options.tls and server.rest_url and not options.rest_tls:
+        logger.warning("REST is plain HTTP beside TLS, as upstream: --rest_api_enable_tls for both")
     if options.grpc_port is not None:
         logger.info("Running gRPC ModelServer at %s ...", server.grpc_address)
     if options.grpc_socket:

@@ -36,7 +36,7 @@ class RestServer:
     @property
     def url(self) -> str:
         """The base URL."""
-        scheme = "https" if self._options.tls else "http"
+        scheme = "https" if self._options.of_rest else "http"
         return f"{scheme}://{dialable(self._options.host)}:{self.port}"
 
     def reserve(self) -> None:
@@ -70,8 +70,8 @@ class RestServer:
         )
         server = HttpServer(config, self._options.http)
         config.load()
-        if self._options.tls:
-            config.ssl = self._options.tls.for_rest()
+        if self._options.of_rest:
+            config.ssl = self._options.of_rest.for_rest()
         self._server = server
         self._thread = threading.Thread(target=self._run, name="rest-server", daemon=True)
         self._thread.start()

@@ -71,6 +71,7 @@ def server_options(args: argparse.Namespace, environ: Mapping[str, str]) -> Serv
         max_request_bytes=args.max_request_bytes,
         http=HttpLimits(args.max_connections, args.request_read_timeout_s),
         tls=read_tls(Path(args.ssl_config_file)) if args.ssl_config_file else None,
+        rest_tls=args.rest_api_enable_tls,
         token=read_token(args.token_file, environ),
         metrics_path=_metrics_path(args.monitoring_config_file),
         access_log=args.access_log,
