@@ -2,7 +2,7 @@
 
 Each thread that is awake takes the interpreter's lock from the others, which costs a quick call
 more than its model does. So only two threads for each processor share the calls. A call that
-stays longer than some milliseconds no longer counts as one of them, and another thread takes over
+stays longer than SLOW_S no longer counts as one of them, and another thread takes over
 the calls that wait: slow models still get all the threads that the server may have.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 QUICK_THREADS = 2 * (os.cpu_count() or 1)
-SLOW_S = 0.005
+SLOW_S = 0.02
 
 
 class Job:
