@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from flows.options import add_verbose
+from flows.options import add_json, add_model, add_unblessed, add_verbose
 from mlproject.errors import ConfigError, RegistryError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def add_parser(commands: Any) -> None:
         "writes the same rows with their predictions as Parquet, a part for each file. A run that "
         "was ended goes on where it was, if it is asked for the same again.",
     )
-    leaf.add_argument("model", help="MODEL (its champion), MODEL@alias or MODEL/version")
+    add_model(leaf)
     leaf.add_argument(
         "sources", nargs="+", metavar="SOURCE", help="a file, folder or glob, also gs://"
     )
@@ -72,12 +72,8 @@ def add_parser(commands: Any) -> None:
     leaf.add_argument(
         "--replace", action="store_true", help="remove another request's predictions from DIR"
     )
-    leaf.add_argument(
-        "--unblessed",
-        action="store_true",
-        help="for a trial: a version that is not blessed, by its number",
-    )
-    leaf.add_argument("--json", action="store_true", help="print JSON")
+    add_unblessed(leaf)
+    add_json(leaf)
     add_verbose(leaf)
     leaf.set_defaults(run=bulk_infer)
 
@@ -202,12 +198,12 @@ def _recorded(
         return tracker.run_link(run_id)
 
     try:
-        asked = {
-            "model": version.name,
-            "version": version.version,
-            "signature": request.signature,
+        asked = {  # not by the names of the entry point's parameters, which `mlflow run` logs
+            "registered_model": version.name,
+            "model_version": version.version,
+            "signature_name": request.signature,
             "sources": " ".join(request.sources),
-            "out": request.out,
+            "predictions": request.out,
         }
         tracker.log_params(run_id, asked)
         yield record

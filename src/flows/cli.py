@@ -39,8 +39,10 @@ from flows import (
 from flows.options import (
     add_data,
     add_flag,
+    add_model,
     add_project,
     add_span,
+    add_unblessed,
     add_verbose,
     spell_out_flags,
 )
@@ -144,7 +146,7 @@ def build_parser() -> argparse.ArgumentParser:
         "serve", help="serve a registered model over TensorFlow Serving's REST and gRPC APIs"
     )
     serve.set_defaults(run="flows.serve_command:serve")
-    serve.add_argument("model", help="MODEL (its champion), MODEL@alias or MODEL/version")
+    add_model(serve)
     serve.add_argument("--host", default="127.0.0.1", help="address to bind (default 127.0.0.1)")
     serve.add_argument("--port", type=int, help="REST port (default 8501, with --once 0: any)")
     serve.add_argument("--grpc-port", type=int, help="gRPC port (default 8500, with --once 0: any)")
@@ -154,11 +156,7 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--once", action="store_true", help="answer the model's sample row over HTTP, then stop"
     )
-    serve.add_argument(
-        "--unblessed",
-        action="store_true",
-        help="for a trial: a version that is not blessed, by its number",
-    )
+    add_unblessed(serve)
     model_server_command.add_listening(serve)
     add_verbose(serve)
 

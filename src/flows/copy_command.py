@@ -7,7 +7,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from flows.options import add_verbose, add_who
+from flows.options import add_model, add_verbose, add_who
 
 if TYPE_CHECKING:
     from mlproject.registry.copy import Copied
@@ -26,7 +26,7 @@ def add_parser(commands: Any) -> None:
         "its files is checked on both sides. Secrets of the target: BENISON_TO_USERNAME and "
         "BENISON_TO_PASSWORD (docs/environments.md).",
     )
-    leaf.add_argument("model", help="MODEL (its champion), MODEL@alias or MODEL/version")
+    add_model(leaf)
     leaf.add_argument(
         "--to",
         required=True,

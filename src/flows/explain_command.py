@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.options import add_verbose
+from flows.options import add_model, add_verbose
 from mlproject.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def add_parser(commands: Any) -> None:
         description="Integrated gradients against a typical row of the model's data, Shapley "
         "values for features that have no gradient. No server is needed.",
     )
-    leaf.add_argument("model", help="MODEL (its champion), MODEL@alias or MODEL/version")
+    add_model(leaf)
     leaf.add_argument("row", nargs="?", help="a row as JSON: '{\"trip_miles\": 2.5}'")
     leaf.add_argument("--sample", action="store_true", help="the version's sample row instead")
     leaf.add_argument(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.options import add_verbose
+from flows.options import add_json, add_model, add_unblessed, add_verbose
 from mlproject.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,16 +34,12 @@ def add_parser(commands: Any) -> None:
         "takes transformed features. image: a Docker image of TensorFlow Serving as `docker "
         "load` takes it.",
     )
-    leaf.add_argument("model", help="MODEL (its champion), MODEL@alias or MODEL/version")
+    add_model(leaf)
     leaf.add_argument("--to", required=True, choices=(SAVED_MODEL, TFLITE, KERAS, IMAGE))
     leaf.add_argument("--out", required=True, metavar="PATH", help="the file, or the base folder")
     leaf.add_argument("--replace", action="store_true", help="replace what is there")
-    leaf.add_argument(
-        "--unblessed",
-        action="store_true",
-        help="for a trial: a version that is not blessed, by its number",
-    )
-    leaf.add_argument("--json", action="store_true", help="print JSON")
+    add_unblessed(leaf)
+    add_json(leaf)
     add_verbose(leaf)
     leaf.set_defaults(run=export)
 

@@ -37,6 +37,25 @@ def add_verbose(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verbose", action="store_true", help="show the libraries' logs")
 
 
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Adds `--json`."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_unblessed(parser: argparse.ArgumentParser) -> None:
+    """Adds `--unblessed`, which `serve_guard` reads."""
+    parser.add_argument(
+        "--unblessed",
+        action="store_true",
+        help="for a trial: a version that is not blessed, by its number",
+    )
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Adds a registered model's reference."""
+    parser.add_argument("model", help="MODEL (its champion), MODEL@alias or MODEL/version")
+
+
 def add_flag(parser: argparse.ArgumentParser, name: str, meaning: str) -> None:
     """Adds one of FLAGS: bare, or with a word for true or false after it."""
     parser.add_argument(

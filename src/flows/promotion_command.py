@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from flows.options import add_flag, add_reason, add_verbose, add_who
+from flows.options import add_flag, add_json, add_reason, add_verbose, add_who
 from mlproject.errors import ConfigError, PlatformError, RegistryError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def add_parser(commands: Any) -> None:
     leaf.add_argument(
         "--at", metavar="TIME", help="2026-03-01T12:00, in this machine's zone; or with +00:00"
     )
-    leaf.add_argument("--json", action="store_true", help="print JSON")
+    add_json(leaf)
     add_verbose(leaf)
     leaf.set_defaults(run=champion)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def write_whole(file: Path, text: str) -> None:
         OSError: It cannot be written; the file is as it was.
     """
     target = file.resolve()
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
+    aside = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_native_id()}")
     try:
         with aside.open("w", encoding="utf-8") as stream:
             stream.write(text)

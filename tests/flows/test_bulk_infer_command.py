@@ -72,8 +72,8 @@ def test_files_are_read_as_in_training_and_the_run_is_recorded(
     recorded = last_run(settings)
     assert recorded.info.status == "FINISHED"
     assert recorded.data.params == {
-        **{"model": "trips", "version": "1", "signature": "serving_default"},
-        **{"sources": str(trips), "out": str(tmp_path / "out")},
+        **{"registered_model": "trips", "model_version": "1", "signature_name": "serving_default"},
+        **{"sources": str(trips), "predictions": str(tmp_path / "out")},
     }
     assert recorded.data.metrics["rows"] == 2
     assert recorded.data.metrics["rows_per_s"] > 0
@@ -107,6 +107,38 @@ def test_a_run_that_fails_is_recorded_as_failed(
     assert "no 'fare'" in recorded.data.tags["benison.error"]
     code, _, _ = run("trips/1", str(trips), "--allow-missing", "--replace")
     assert code == 0
+
+
+def test_a_killed_run_on_the_same_folder_does_not_stay_running(
+    run: Run, settings: Settings, trips: Path, tmp_path: Path
+) -> None:
+    from mlproject.tracking import ROOT_TAG, Tracker
+
+    tracker = Tracker(settings, "trips")
+    killed = tracker.start_run("killed", {ROOT_TAG: str(tmp_path / "out")})
+    elsewhere = tracker.start_run("elsewhere", {ROOT_TAG: str(tmp_path / "other")})
+    assert run("trips/1", str(trips))[0] == 0
+    ends = [tracker.client.get_run(run_id).info.status for run_id in (killed, elsewhere)]
+    tracker.finish_run(elsewhere, "FINISHED")
+    assert ends == ["KILLED", "RUNNING"]
+
+
+def test_the_run_that_mlflow_run_began_is_used_and_left_open(
+    run: Run, settings: Settings, trips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlproject.tracking import Tracker
+
+    tracker = Tracker(settings, "trips")
+    run_id = tracker.start_run("mlflow run", {})
+    for name in ("model", "source", "out", "signature", "keep"):
+        tracker.client.log_param(run_id, name, "as given")  # to the entry point, in MLproject
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    code, _, err = run("trips/1", str(trips))
+    assert code == 0, err
+    found = tracker.client.get_run(run_id)
+    tracker.finish_run(run_id, "FINISHED")
+    assert found.info.status == "RUNNING"
+    assert found.data.metrics["rows"] == 2
 
 
 def test_an_unblessed_version_needs_to_be_asked_for(run: Run, trips: Path, tmp_path: Path) -> None:

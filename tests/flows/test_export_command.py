@@ -61,7 +61,7 @@ def test_a_folder_for_tensorflow_serving(run: Run, tmp_path: Path) -> None:
 def test_a_tensorflow_lite_file_that_answers_as_the_model_does(run: Run, tmp_path: Path) -> None:
     found = told(run, "trips/1", "tflite", tmp_path / "trips.tflite")
     assert found["operations"] == "built-in and TensorFlow"  # tf.strings
-    assert found["compared_rows"] == 1
+    assert found["compared_rows"] == 3  # the sample and two of a warm-up request
     assert found["bytes"] == (tmp_path / "trips.tflite").stat().st_size
     assert found["largest_difference"] == 0.0
 

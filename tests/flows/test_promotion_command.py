@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -183,6 +185,41 @@ def test_a_rollback_is_one_command_and_tells_how_long_it_took(model: Model, say:
     ledger = model.promoter.ledger.run_id("taxi")
     (logged,) = model.promoter.registry.client.get_metric_history(ledger, "rollback_s")
     assert (logged.step, f"{logged.value:.2f}") == (entry.number, said[1])
+
+
+def test_a_rollback_waits_for_the_server_to_answer_with_the_version(
+    model: Model, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both versions are loaded all the time: the one that answers counts."""
+    defaults, asked = ["2", "2", "1"], []
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.headers["Authorization"])
+            if self.path == "/v1/models/taxi":
+                states = [{"version": n, "state": "AVAILABLE"} for n in ("2", "1")]
+                answer: dict[str, object] = {"model_version_status": states}
+            else:
+                assert self.path == "/v1/models/taxi/metadata"
+                answer = {"model_spec": {"name": "taxi", "version": defaults.pop(0)}}
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    monkeypatch.setenv("BENISON_SERVING_TOKEN", "secret")
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        code, out, _ = say("rollback", "taxi", "--reason", "wrong", "--url", url)
+        server.shutdown()
+    assert code == 0
+    assert defaults == []
+    assert asked == ["Bearer secret"] * 4
+    assert f"{url} answers with version 1 after" in out
+    ledger = model.promoter.ledger.run_id("taxi")
+    assert model.promoter.registry.client.get_metric_history(ledger, "rollback_served_s")
 
 
 def test_a_rollback_with_nothing_to_go_back_to_is_refused(model: Model, say: Say) -> None:

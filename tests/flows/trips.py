@@ -55,7 +55,29 @@ def save_trips(folder: Path) -> Path:
         return {"score": known[:, None], "label": label}
 
     tf.saved_model.save(tf.Module(), str(folder), signatures=trips)
+    write_warmup(folder)
     return folder
+
+
+def write_warmup(folder: Path) -> None:
+    """A warm-up request of two rows."""
+    import tensorflow as tf
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+    from mlproject.saved_model_layout import EXTRA_FOLDER, WARMUP_FILE
+
+    log = PredictionLog()
+    request = log.predict_log.request
+    request.model_spec.name = "trips"
+    for name, values, dtype in (
+        ("fare", [2.0, 3.0], tf.float32),
+        ("rank", [1, 2], tf.int64),
+        ("zip", ["1", "2"], tf.string),
+    ):
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(values, dtype))
+    (folder / EXTRA_FOLDER).mkdir()
+    with tf.io.TFRecordWriter(str(folder / EXTRA_FOLDER / WARMUP_FILE)) as writer:
+        writer.write(log.SerializeToString())
 
 
 def register_trips(settings: Settings, folder: Path, blessings: tuple[str, ...]) -> None:

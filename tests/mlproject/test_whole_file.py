@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,20 @@ def test_readers_find_a_whole_text_at_any_moment(tmp_path: Path) -> None:
     stop.set()
     reader.join()
     assert found <= texts
+
+
+def test_threads_that_write_at_once_are_not_in_each_others_way(tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    texts = [letter * 10_000 for letter in "abcd"]
+
+    def write(text: str) -> None:
+        for _ in range(10):
+            write_whole(file, text)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, texts))
+    assert file.read_text() in texts
+    assert os.listdir(tmp_path) == ["state.json"]
 
 
 def test_a_link_stays_a_link_and_permissions_stay(tmp_path: Path) -> None:

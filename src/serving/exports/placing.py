@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mlproject.artifacts import translate_os_errors
 from mlproject.errors import ConfigError
+from mlproject.whole_file import flush_to_disk
 
 
 def check_free(target: Path, *, replace: bool) -> None:
@@ -46,6 +47,7 @@ def placed_file(target: Path, *, replace: bool) -> Iterator[Path]:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             yield aside
+            flush_to_disk(aside)
             check_free(target, replace=replace)  # somebody may have been faster
             aside.replace(target)
         finally:
