@@ -58,9 +58,12 @@ def start_engine(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     Returns:
         Its process and its address.
     """
-    missing = [name for name in ("dockerd", "runc", "docker") if shutil.which(name) is None]
+    tools = ("dockerd", "runc", "docker", "ip")
+    missing = [name for name in tools if shutil.which(name) is None]
     if os.geteuid() != 0 or missing:
-        pytest.skip("a Docker engine can be started as root, with Debian's docker.io installed")
+        pytest.skip(
+            "a Docker engine can be started as root, with Debian's docker.io and iproute2 installed"
+        )
     source = str(Path(serving.__file__).parents[1])
     folders = ["/usr", sys.base_prefix, sys.prefix, source]
     runtime = folder / "runtime"
@@ -70,7 +73,7 @@ def start_engine(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     command = ["dockerd", "-H", address, "--data-root", f"{folder}/data"]
     command += ["--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
     command += ["--storage-driver=overlay2", "--iptables=false", "--ip-forward=false"]
-    command += ["--ip-masq=false", "--bip=10.213.9.1/24"]
+    command += ["--ip-masq=false", f"--bridge={_add_bridge()}"]
     command += ["--add-runtime", f"with-python={runtime}", "--default-runtime", "with-python"]
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
@@ -83,6 +86,25 @@ def start_engine(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     process.kill()
     last = (folder / "log").read_text(errors="replace").splitlines()[-3:]
     pytest.skip(f"no Docker engine can be started here: {' '.join(last)[-300:]}")
+
+
+def _bridge() -> str:
+    return f"benison{os.getpid()}"
+
+
+def _add_bridge() -> str:
+    """A network of this process's own: engines that share one give their containers one address."""
+    name, number = _bridge(), os.getpid()
+    address = f"10.{200 + number // 256 % 50}.{number % 256}.1/24"
+    for words in (
+        ["link", "add", name, "type", "bridge"],
+        ["addr", "add", address, "dev", name],
+        ["link", "set", name, "up"],
+    ):
+        done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no bridge for a Docker engine can be made here: {done.stderr.strip()}")
+    return name
 
 
 def import_stand_in(address: str) -> None:
@@ -124,6 +146,7 @@ def run_engine() -> Iterator[str]:
     finally:
         if process is not None:
             _end(process, folder)
+        subprocess.run(["ip", "link", "del", _bridge()], capture_output=True, check=False)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -31,6 +31,8 @@ class FakeCluster:
         objects: Path -> object.
         broken: Versions that do not load.
         server: REST URL of the model server behind every service.
+        refuses: A kind that may not be applied.
+        pods: What there is of pods; none has a log.
     """
 
     def __init__(self) -> None:
@@ -38,6 +40,8 @@ class FakeCluster:
         self.objects: dict[str, Object] = {}
         self.broken: set[int] = set()
         self.server = ""
+        self.refuses = ""
+        self.pods: list[Object] = []
         self.token = "a-token"
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
@@ -137,10 +141,12 @@ def _handler(cluster: FakeCluster) -> type[http.server.BaseHTTPRequestHandler]:
             if "/proxy/" in url.path:
                 return self._proxy(url.path.partition("/proxy")[2], body)
             if url.path.endswith("/log"):
-                return self._send(200, "first line\nlast line\n")
+                return self._send(400, {"message": "the container is waiting to start"})
             return self._object(url.path, query, body)
 
         def _object(self, path: str, query: dict[str, str], body: bytes) -> None:
+            if self.command == "PATCH" and cluster.refuses and cluster.refuses.encode() in body:
+                return self._send(403, {"message": "forbidden"})
             if self.command == "PATCH":
                 assert self.headers["Content-Type"] == "application/apply-patch+yaml"
                 assert query == {"fieldManager": "benison", "force": "true"}
@@ -148,6 +154,8 @@ def _handler(cluster: FakeCluster) -> type[http.server.BaseHTTPRequestHandler]:
                     return self._send(200, cluster.apply(path, yaml.safe_load(body)))
                 except kubernetes_validate.ValidationError as err:
                     return self._send(422, {"message": f"invalid: {err}"})
+            if path.endswith("/pods"):
+                return self._send(200, {"items": cluster.pods})
             if "labelSelector" in query:
                 wanted = dict(pair.split("=") for pair in query["labelSelector"].split(","))
                 found = [

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from flows.deployment_table import show_one, show_table
-from flows.options import add_verbose
+from flows.options import add_json, add_unblessed, add_verbose
 from mlproject.errors import ConfigError, PlatformError
 from mlproject.settings import Settings, read_settings
 
@@ -42,11 +42,7 @@ def add_parser(commands: Any) -> None:
     leaf.add_argument(
         "--render", metavar="DIR", help="write what would be applied to DIR, and apply nothing"
     )
-    leaf.add_argument(
-        "--unblessed",
-        action="store_true",
-        help="for a trial: a version that is not blessed, by its number",
-    )
+    add_unblessed(leaf)
     _add_rest(leaf)
     leaf.set_defaults(run="flows.deploy_command:deploy")
 
@@ -101,8 +97,7 @@ def deploy(args: argparse.Namespace) -> int:
         else:
             if args.unblessed:
                 place.say("warning: it may be unblessed: for a trial, not for traffic")
-            with remembered(place, prepared) as target:
-                status = target.deploy(prepared.deployment)
+            status = remembered(place, prepared).deploy(prepared.deployment)
     if status is None:
         return _show_rendered(rendered, args.json)
     show_one(status, args.json)
@@ -246,7 +241,7 @@ def _add_target(leaf: argparse.ArgumentParser, meaning: str) -> None:
 
 
 def _add_rest(leaf: argparse.ArgumentParser) -> None:
-    leaf.add_argument("--json", action="store_true", help="print JSON")
+    add_json(leaf)
     add_verbose(leaf)
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,13 +107,12 @@ def place_of(settings: Settings, say: Callable[[str], None]) -> Place:
     return Place(settings.home, os.environ, say)
 
 
-@contextmanager
-def remembered(place: Place, prepared: Prepared) -> Iterator[Target]:
+def remembered(place: Place, prepared: Prepared) -> Target:
     """The target of a deployment; that it has something of the model is kept before it has."""
     target = open_target(prepared.target, place)
     model = prepared.deployment.model
     _remember(place, model, prepared.target)
-    yield target
+    return target
 
 
 def known_deployments(place: Place) -> dict[str, tuple[str, ...]]:

@@ -26,6 +26,4 @@ def deploy(what: str, target: str = "", unblessed: bool = False) -> dict[str, An
     settings = read_settings()
     place = place_of(settings, get_run_logger().info)
     prepared = prepare(settings, DeployRequest(what, target, unblessed), place.say)
-    with remembered(place, prepared) as opened:
-        status = opened.deploy(prepared.deployment)
-    return asdict(status)
+    return asdict(remembered(place, prepared).deploy(prepared.deployment))

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from flows.options import add_verbose
+from flows.options import add_json, add_unblessed, add_verbose
 
 _MIB = 1 << 20
 
@@ -33,12 +33,8 @@ def add_parser(commands: Any) -> None:
     leaf.add_argument("--tag", default="", help="its name (default benison/MODEL:VERSION)")
     leaf.add_argument("--base", default="", metavar="IMAGE", help="another image below it")
     leaf.add_argument("--save", metavar="FILE", help="write it to FILE too, for `docker load`")
-    leaf.add_argument(
-        "--unblessed",
-        action="store_true",
-        help="for a trial: a version that is not blessed, by its number",
-    )
-    leaf.add_argument("--json", action="store_true", help="print JSON")
+    add_unblessed(leaf)
+    add_json(leaf)
     add_verbose(leaf)
     leaf.set_defaults(run=build)
 

@@ -35,5 +35,6 @@ def test_a_stopped_server_leaves_no_thread_inside_tensorflow(
     export_version(saved_models["double"], tmp_path / "double", 1)
     with ModelServer({"double": tmp_path / "double"}, rest_port=0, grpc_port=0) as server:
         server.wait_until_available(60)
-    ours = ("load-", "unload-", "model-manager", "model-config", "look-")
-    assert [t.name for t in threading.enumerate() if t.name.startswith(ours)] == []
+        background = server._manager._background
+        background.run(lambda: time.sleep(0.3), "load-that-takes-long")
+    assert background.join(time.monotonic()), "the server did not wait for its threads"

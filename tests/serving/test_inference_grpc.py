@@ -102,6 +102,13 @@ def predict_request(model: str, inputs: dict[str, Any], signature: str = "") -> 
     return message
 
 
+def wait_for(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
 def slow_request(turns: int) -> Any:
     return predict_request("slow", {"n": np.array([turns], np.int64)})
 
@@ -281,8 +288,10 @@ def test_a_request_whose_deadline_passes_while_it_waits_is_not_run(
 ) -> None:
     recorder = Recorder()
     with serving(served.manager, threads=1, observer=recorder) as running:
+        slow = served.manager.models["slow"].live()
+        assert slow is not None
         first = running.prediction.Predict.future(slow_request(150_000))
-        time.sleep(0.1)
+        wait_for(lambda: slow.in_flight or first.done())
         message = example_request("regress", "regressor", "", 1.0)
         code, _ = failing(lambda: running.prediction.Regress(message, timeout=0.05))
         assert code is grpc.StatusCode.DEADLINE_EXCEEDED
@@ -335,14 +344,15 @@ def test_health_follows_the_models_and_ends_with_the_drain(
 
         watcher = threading.Thread(target=watch)
         watcher.start()
+        wait_for(lambda: seen)
         export_version(saved_models["fare"], tmp_path / "fare", 1)
         manager.wait_until_available(60)
         assert {check(service) for service in services} == {HealthCheckResponse.SERVING}
         assert failing(lambda: check("other"))[0] is grpc.StatusCode.NOT_FOUND
         running.health.drain()
         assert {check(service) for service in services} == {HealthCheckResponse.NOT_SERVING}
-        assert enough.wait(5)
-    watcher.join(5)
+        assert enough.wait(30)
+    watcher.join(30)
     manager.close()
     assert seen == [
         HealthCheckResponse.NOT_SERVING,
@@ -351,13 +361,22 @@ def test_health_follows_the_models_and_ends_with_the_drain(
     ]
 
 
-def test_health_can_be_left_out(served: SimpleNamespace) -> None:
+def test_watchers_of_the_health_that_come_and_go_share_one_thread(served: SimpleNamespace) -> None:
     from grpc_health.v1.health_pb2 import HealthCheckRequest
 
-    with serving(served.manager, health=False) as running:
-        assert running.health is None
-        code, _ = failing(lambda: running.checks.Check(HealthCheckRequest()))
-    assert code is grpc.StatusCode.UNIMPLEMENTED
+    before = set(threading.enumerate())
+    with serving(served.manager) as running:
+        for _ in range(5):
+            watch = running.checks.Watch(HealthCheckRequest())
+            next(watch)
+            watch.cancel()
+            wait_for(lambda: running.health._watchers == 0)
+        watch = running.checks.Watch(HealthCheckRequest())
+        next(watch)
+        ours = [thread.name for thread in set(threading.enumerate()) - before]
+        assert ours.count("grpc-health") == 1
+        watch.cancel()
+    wait_for(lambda: not running.health._is_looking)
 
 
 def test_a_reload_replaces_the_served_models_or_changes_nothing(

@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -100,12 +100,12 @@ def test_sixteen_requesters_see_no_failure_while_versions_swap(
             wait_for(lambda version=version: states(manager).get(version) == "AVAILABLE")
         shutil.rmtree(base_path / "7")  # back to 6, from disk
         wait_for(lambda: states(manager)[7] == "END")
+        wait_for(lambda: min(counts) > 10)
         stop.set()
         for thread in threads:
             thread.join()
         assert failures == []
         assert scores == {2.0, 102.0}
-        assert min(counts) > 10
         assert score(manager) == 102.0
         wait_for(lambda: set(states(manager).values()) == {"AVAILABLE", "END"})
 
@@ -329,6 +329,15 @@ def test_a_config_file_is_followed(
         wait_for(lambda: states(manager) == {1: "END"})
 
 
+def test_a_base_path_that_cannot_be_looked_at_holds_up_no_other_model(base_path: Path) -> None:
+    unreadable = config(Path("/" + "a" * 300), "unreadable")  # the system refuses the name
+    with managing(unreadable, config(base_path)) as manager:
+        wait_for(lambda: states(manager) == {1: "AVAILABLE"})
+        with pytest.raises(StatusError, match="Could not find base path") as caught:
+            manager.reload([config(base_path), config(Path("/" + "b" * 300), "unreadable")])
+        assert caught.value.code is Code.INVALID_ARGUMENT
+
+
 def test_asking_for_what_is_not_there_says_so_as_upstream(base_path: Path) -> None:
     with managing(config(base_path)) as manager:
         manager.wait_until_available(60)
@@ -350,23 +359,33 @@ def test_asking_for_what_is_not_there_says_so_as_upstream(base_path: Path) -> No
 def test_requests_may_be_batched(base_path: Path) -> None:
     from serving.model_server.batching import BatchingParameters
 
-    parameters = BatchingParameters(max_batch_size=8, batch_timeout_micros=200_000)
-    with managing(config(base_path), batching=parameters) as manager:
+    batches: list[Sequence[int]] = []
+
+    class Recorder:
+        def batch(self, _pool: str, request_rows: Sequence[int], *_sizes: Any) -> None:
+            batches.append(request_rows)
+
+    # Only the eighth request ends the wait of the others.
+    parameters = BatchingParameters(max_batch_size=8, batch_timeout_micros=3_600_000_000)
+    options = {"batching": parameters, "batch_recorder": Recorder()}
+    with managing(config(base_path), **options) as manager:
         manager.wait_until_available(60)
         answers: list[float] = []
-        threads = [
-            threading.Thread(target=lambda: answers.append(score(manager))) for _ in range(8)
-        ]
-        started = time.monotonic()
+        chosen: list[str] = []
+
+        def ask_for_one_output() -> None:
+            with manager.acquire("fare") as (_, model):
+                chosen.extend(model.predict(model.signatures["serving_default"], ROW, ["greeting"]))
+
+        asks = [lambda: answers.append(score(manager))] * 7 + [ask_for_one_output]
+        threads = [threading.Thread(target=ask, daemon=True) for ask in asks]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
-        assert answers == [2.0] * 8
-        assert time.monotonic() - started < 5
-        with manager.acquire("fare") as (_, model):
-            signature = model.signatures["serving_default"]
-            assert list(model.predict(signature, ROW, ["greeting"])) == ["greeting"]
+            thread.join(60)
+        assert answers == [2.0] * 7
+        assert chosen == ["greeting"]
+        assert batches == [[1] * 8]
     with pytest.raises(StatusError, match=r"closed|not found"):
         score(manager)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -194,8 +195,11 @@ def test_a_slow_model_holds_up_no_other_request(
         running.wait_until_available(60)
         turns = {"instances": [200_000]}
         slow = thread.submit(http.post, "/v1/models/slow:predict", json=turns)
-        for _ in range(5):
-            answer = http.post("/v1/models/double:predict", json={"instances": [1]})
-            assert answer.json() == {"predictions": [2.0]}
+        live = running._manager.models["slow"].live()
+        assert live is not None
+        while not (live.in_flight or slow.done()):
+            time.sleep(0.002)
+        answer = http.post("/v1/models/double:predict", json={"instances": [1]})
         assert not slow.done()
+        assert answer.json() == {"predictions": [2.0]}
         assert slow.result().json() == {"predictions": [200_000]}

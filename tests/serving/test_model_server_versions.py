@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from mlproject.errors import ServingError
@@ -178,30 +179,20 @@ def test_a_server_may_start_on_a_pinned_version(
 def test_a_request_ends_on_the_version_it_began_on(
     tmp_path: Path, saved_models: dict[str, Path]
 ) -> None:
-    base_path = tmp_path / "slow"
-    export_version(saved_models["slow"], base_path, 1)
-    export_version(saved_models["slow"], base_path, 2)
-    answers = []
+    base_path = tmp_path / "double"
+    export_version(saved_models["double"], base_path, 1)
+    export_version(saved_models["double"], base_path, 2)
     with ModelServer(
-        {"slow": base_path}, rest_port=0, grpc_port=0, pinned_versions={"slow": 1}
+        {"double": base_path}, rest_port=0, grpc_port=0, pinned_versions={"double": 1}
     ) as running:
         running.wait_until_available(60)
-
-        def ask() -> None:
-            url = f"{running.rest_url}/v1/models/slow:predict"
-            answers.append(httpx.post(url, json={"instances": [300_000]}, timeout=60))
-
-        thread = threading.Thread(target=ask)
-        thread.start()
-        live = running._manager.models["slow"].live()
-        assert live is not None
-        wait_for(lambda: live.in_flight == 1)
-        running.set_version("slow", 2)
-        assert thread.is_alive(), "the slow request was over before the swap"
-        assert states(running, "slow") == {2: State.AVAILABLE, 1: State.UNLOADING}
-        thread.join()
-        assert answers[0].json() == {"predictions": [300_000]}
-        wait_for(lambda: states(running, "slow")[1] is State.END)
+        with running._manager.acquire("double") as (version, model):  # as both APIs do
+            running.set_version("double", 2)
+            assert states(running, "double") == {2: State.AVAILABLE, 1: State.UNLOADING}
+            signature = model.signatures["serving_default"]
+            answer = model.predict(signature, {"x": np.array([1.5], np.float32)})
+        assert (version, answer["y"].tolist()) == (1, [3.0])
+        wait_for(lambda: states(running, "double")[1] is State.END)
 
 
 def test_only_plain_numbers_are_versions(tmp_path: Path) -> None:

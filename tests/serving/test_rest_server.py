@@ -67,6 +67,24 @@ def rest_of(client: socket.socket) -> bytes:
     return b"".join(parts)
 
 
+def connections(server: RestServer) -> list[Any]:
+    assert server._server is not None
+    return list(server._server.server_state.connections)
+
+
+def wait_for(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+def ask_for_much(client: socket.socket) -> None:
+    """Asks for an answer that the sockets do not hold, and takes nothing of it."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.sendall(b"GET /big HTTP/1.1\r\n\r\n")
+
+
 def say_slowly(client: socket.socket, word: bytes) -> Callable[[], None]:
     """Says a word ten times a second until the server closes; the call ends it."""
     stop = threading.Event()
@@ -123,13 +141,27 @@ def test_a_long_body_that_keeps_coming_is_taken(impatient: RestServer) -> None:
         assert rest_of(client).endswith(b"1000000")
 
 
-def test_a_client_that_takes_no_answer_is_cut_off(impatient: RestServer) -> None:
-    with connect(impatient) as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.sendall(b"GET /big HTTP/1.1\r\n\r\n")
-        time.sleep(READ_S + 2)
+@pytest.mark.parametrize("then", [b"", b"this is no HTTP\r\n\r\n"])
+def test_a_client_that_takes_no_answer_is_cut_off(then: bytes) -> None:
+    with serving(read_timeout_s=READ_S) as server, connect(server) as client:
+        ask_for_much(client)
+        wait_for(lambda: any(not each.is_idle() for each in connections(server)))
+        client.sendall(then)
+        wait_for(lambda: not connections(server))
         with pytest.raises(ConnectionResetError):
             rest_of(client)
+
+
+def test_a_client_that_takes_no_answer_is_not_forgotten_for_a_new_one() -> None:
+    with serving(read_timeout_s=READ_S, max_connections=1) as server, connect(server) as client:
+        ask_for_much(client)
+        wait_for(lambda: any(not each.is_idle() for each in connections(server)))
+        with connect(server) as second:
+            assert rest_of(second).startswith(b"HTTP/1.1 503 ")
+        wait_for(lambda: not connections(server))
+        with pytest.raises(ConnectionResetError):
+            rest_of(client)
+        assert httpx.get(server.url).text == "0"
 
 
 @pytest.mark.parametrize("ended", [True, False])
@@ -175,7 +207,7 @@ def test_busy_connections_are_not_ended_for_new_ones() -> None:
         busy = [stack.enter_context(connect(server)) for _ in range(2)]
         for client in busy:
             client.sendall(b"POST / HTTP/1.1\r\ncontent-length: 1\r\nconnection: close\r\n\r\n")
-        time.sleep(0.1)
+        wait_for(lambda: sum(not each.is_idle() for each in connections(server)) == 2)
         with connect(server) as third:
             assert rest_of(third).startswith(b"HTTP/1.1 503 ")
         for client in busy:
@@ -199,7 +231,7 @@ def test_a_resting_connection_is_closed() -> None:
         client.sendall(b"GET / HTTP/1.1\r\n\r\n")
         began = time.monotonic()
         assert b"200 OK" in rest_of(client)
-        assert 0.1 < time.monotonic() - began < 5
+        assert 0.1 < time.monotonic() - began < 30
 
 
 def test_a_process_without_free_descriptors_answers_again() -> None:

@@ -6,6 +6,7 @@ Imported only where gRPC is served: it imports grpc at the top.
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import grpc
@@ -52,6 +53,7 @@ class HealthService(health.HealthServicer):
         self._refreshing = threading.Lock()
         self._shown: int | None = None
         self._watchers = 0
+        self._is_looking = False
         self._refresh()
 
     def Check(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
@@ -66,9 +68,11 @@ class HealthService(health.HealthServicer):
         self._refresh()
         with self._refreshing:
             self._watchers += 1
-            if self._watchers == 1:
+            if not self._is_looking:
+                self._is_looking = True
                 threading.Thread(target=self._look, name="grpc-health", daemon=True).start()
-        context.add_callback(self._leave)
+        if not context.add_callback(self._leave):  # it has gone already
+            self._leave()
         return super().Watch(request, context, send_response_callback)
 
     # The server takes it from the method: a watcher must not hold one of its threads.
@@ -94,7 +98,10 @@ class HealthService(health.HealthServicer):
                 self.set(name, status)
 
     def _look(self) -> None:
-        stopped = threading.Event()
-        while self._watchers:
+        while True:
             self._refresh()
-            stopped.wait(_LOOK_EVERY_S)
+            time.sleep(_LOOK_EVERY_S)
+            with self._refreshing:
+                if not self._watchers:
+                    self._is_looking = False
+                    return

@@ -36,7 +36,6 @@ class GrpcOptions:
         observer: Is told of each request.
         token: Requests must carry it as `authorization: Bearer <token>`; None asks for none. The
             health service never does: a probe has no token.
-        health: Whether the standard health service is there.
         profiler: Whether TensorFlow's profiler can be asked for; it writes files where the request
             says, and asks for no token.
     """
@@ -44,13 +43,10 @@ class GrpcOptions:
     max_tensor_bytes: int
     observer: Observer | None = None
     token: str | None = field(default=None, repr=False)
-    health: bool = True
     profiler: bool = False
 
 
-def add_services(
-    server: grpc.Server, manager: ModelManager, options: GrpcOptions
-) -> HealthService | None:
+def add_services(server: grpc.Server, manager: ModelManager, options: GrpcOptions) -> HealthService:
     """Add the services to a gRPC server.
 
     Methods of TensorFlow Serving that are not here answer UNIMPLEMENTED.
@@ -61,8 +57,7 @@ def add_services(
         options: How requests are taken.
 
     Returns:
-        The health service, whose `drain` tells its clients that the server is about to stop; None
-        when it is left out.
+        The health service, whose `drain` tells its clients that the server is about to stop.
     """
     from serving.model_server.grpc_health import add_health
     from serving.model_server.grpc_methods import ModelMethods, PredictionMethods
@@ -88,7 +83,7 @@ def add_services(
         from serving.model_server.profiler_service import add_profiler
 
         add_profiler(server)
-    return add_health(server, manager, tuple(methods)) if options.health else None
+    return add_health(server, manager, tuple(methods))
 
 
 def _add(server: grpc.Server, service: str, methods: dict[str, Method]) -> None:

@@ -112,10 +112,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             now: The event loop's time.
         """
         limit = self.limits.read_timeout_s
-        if self._refused_at is not None:
-            if now - self._refused_at > _LINGER_S:
-                self.transport.close()
-            return
+        if self._refused_at is not None and now - self._refused_at > _LINGER_S:
+            self.transport.close()  # which waits for what is unsent
         unsent = self.transport.get_write_buffer_size()
         if not unsent or unsent != self._unsent:
             self._unsent, self._unsent_since = unsent, now
@@ -125,7 +123,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.transport.abort()
             return
-        if not self._owing:
+        if not self._owing or self._refused_at is not None:
             return
         if self.flow.read_paused:  # it is this server that does not take the bytes
             self._owed_since, self._received = now, 0
@@ -138,7 +136,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
                 self._refuse(408, "The request took too long to arrive")
 
     def is_idle(self) -> bool:
-        """Whether no answer is owed to the client."""
+        """Whether the client has all that is owed to it."""
+        if self.transport.get_write_buffer_size():  # its time to take it runs; see `end_if_slow`
+            return False
         return self.cycle is None or (self.cycle.response_complete and not self.pipeline)
 
     def _make_room(self) -> None:

@@ -105,7 +105,7 @@ class ModelManager:
         """Stop polling and unload; requests under way keep their version until they end."""
         self._stopping.set()
         self._scheduler.wake()
-        for model in self._seen.values():
+        for model in list(self._seen.values()):  # a reload may be under way
             model.close()
         self._background.join(time.monotonic() + timeout_s)
         self._base_paths.close()

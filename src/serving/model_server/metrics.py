@@ -27,7 +27,6 @@ from serving.model_server.metric_families import (
 )
 from serving.model_server.status import Code
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 DEFAULT_PATH = "/monitoring/prometheus/metrics"
 OTHER_MODELS = "(other)"
 

@@ -5,7 +5,7 @@
     custom_ca: "-----BEGIN CERTIFICATE-----\\n..."     # of the clients, for client_verify
     client_verify: true                               # mutual TLS
 
-TensorFlow Serving uses it for gRPC; this server uses it for REST as well.
+It is for gRPC, as in TensorFlow Serving; with `--rest_api_enable_tls` it is for REST too.
 """
 
 from __future__ import annotations

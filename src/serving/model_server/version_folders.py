@@ -94,7 +94,8 @@ class LocalSource:
 
     def find(self) -> dict[int, VersionFolder] | None:
         """See `Source.find`."""
-        if not self._base_path.is_dir():
+        # `Path.is_dir` raises where the disk or the network fails, which would end the polling.
+        if not os.path.isdir(self._base_path):
             return None
         folders = versions_in(self._base_path)
         return {version: LocalFolder(path) for version, path in folders.items()}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FIELD_MANAGER = "benison"
 TIMEOUT_S = 30
-NOT_FOUND = 404
+BAD_REQUEST, NOT_FOUND = 400, 404
 _PLACES: Mapping[str, tuple[str, str]] = {
     "ConfigMap": ("/api/v1", "configmaps"),
     "Service": ("/api/v1", "services"),
@@ -88,8 +88,15 @@ class ClusterApi:
                 raise
 
     def pod_log(self, name: str, lines: int) -> str:
-        """The last lines of a pod's log."""
-        text = self._raw("GET", f"{self._path('Pod', name)}/log", {"tailLines": str(lines)})
+        """The last lines of a pod's log; why there is none where its container has not started."""
+        from kubernetes.client.exceptions import ApiException
+
+        try:
+            text = self._raw("GET", f"{self._path('Pod', name)}/log", {"tailLines": str(lines)})
+        except ApiException as err:
+            if err.status not in (BAD_REQUEST, NOT_FOUND):
+                raise
+            return f"no log: {_message(err.body)}"
         return text.decode(errors="replace")
 
     def ask_service(self, name: str, path: str, body: Any = None) -> Any:
@@ -159,6 +166,8 @@ def open_cluster(environ: Mapping[str, str], namespace: str) -> Iterator[Cluster
     Raises:
         ConfigError: There is no cluster to be found.
     """
+    import yaml
+
     try:
         from kubernetes import client, config
         from kubernetes.config.config_exception import ConfigException
@@ -178,7 +187,7 @@ def open_cluster(environ: Mapping[str, str], namespace: str) -> Iterator[Cluster
             config.load_kube_config(config_file=file, client_configuration=settings)
             _, active = config.list_kube_config_contexts(config_file=file)
             found = namespace or active["context"].get("namespace", "default")
-    except (ConfigException, OSError) as err:
+    except (ConfigException, OSError, yaml.YAMLError) as err:
         raise ConfigError(
             "Opening the cluster failed",
             received=" ".join(str(err).split())[:300],

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from serving.targets.base import Deployment
+from serving.targets.docker_spec import docker_name
 from serving.targets.tf_serving_config import (
     CONFIG_ROOT,
     GRPC_PORT,
@@ -45,5 +46,5 @@ def compose_file(deployment: Deployment, image: str) -> str:
     if config.gpu:
         device = {"driver": "nvidia", "count": config.gpu, "capabilities": ["gpu"]}
         service["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
-    text: str = yaml.safe_dump({"services": {model: service}}, sort_keys=False)
+    text: str = yaml.safe_dump({"services": {docker_name(model): service}}, sort_keys=False)
     return text

@@ -41,6 +41,7 @@ class ContainerServer:
         deployment: Deployment,
     ) -> None:
         self._container = container
+        self._restarts = _restarts(container)
         self._view = RestView(addresses[0])
         self._grpc_address = addresses[1]
         self._config = config
@@ -59,7 +60,7 @@ class ContainerServer:
             return self._view.states(model)
         except ServingError:
             self._container.reload()
-            restarts = self._container.attrs.get("RestartCount", 0)
+            restarts = _restarts(self._container) - self._restarts
             if self._container.status in _ALIVE and not restarts:
                 return {}
             raise ServingError(
@@ -79,6 +80,10 @@ class ContainerServer:
     def ask(self, model: str, version: int, row: Mapping[str, object]) -> None:
         """Asks a version one raw row; raises a ServingError where it refuses."""
         predict_rest(self._view.url, model, [row], version=version)
+
+
+def _restarts(container: Container) -> int:
+    return int(container.attrs.get("RestartCount", 0))
 
 
 def log_tail(container: Container, lines: int) -> str:

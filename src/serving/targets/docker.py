@@ -16,16 +16,23 @@ import json
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from mlproject.artifacts import translate_os_errors
 from mlproject.errors import ServingError
 from mlproject.whole_file import write_whole
+from serving.model_config import to_text
 from serving.targets.base import Deployment, Place, State, TargetStatus
 from serving.targets.container_server import ContainerServer, log_tail
-from serving.targets.docker_engine import engine, resolve_image, translate_docker_errors
+from serving.targets.docker_engine import (
+    engine,
+    port_is_taken,
+    resolve_image,
+    translate_docker_errors,
+)
 from serving.targets.docker_spec import (
     MODEL_LABEL,
     PLACE_LABEL,
@@ -36,11 +43,14 @@ from serving.targets.docker_spec import (
     image_of,
     run_arguments,
 )
-from serving.targets.front_process import FrontProcess, free_ports
+from serving.targets.front_process import FrontProcess
+from serving.targets.json_record import read_json_record
+from serving.targets.local_ports import free_ports
 from serving.targets.rest_view import RestView
 from serving.targets.rollout import roll_out
 from serving.targets.supervised import SupervisedServer
 from serving.targets.tf_serving_config import (
+    MODELS_FILE,
     config_files,
     served_by_tf_serving,
     tf_serving_model,
@@ -54,6 +64,9 @@ TARGET = "docker"
 DRAIN_S = 30.0
 STOP_S = 10
 LOCK_S = 600.0
+START_TRIES = 3  # each on other ports
+NAME_LETTERS = 40
+STATE = "state.json"
 _STATES: Mapping[str, State] = {
     "running": "running",
     "restarting": "failed",
@@ -113,17 +126,15 @@ class DockerTarget:
         """Starts a container, or brings the one that runs to the desired state."""
         wanted = served_by_tf_serving(deployment)
         self._tell_what_waits(deployment, wanted)
-        with self._engine("Deploying", deployment.model) as client:
+        with self._alone(wanted.model), self._engine("Deploying", wanted.model) as client:
             image = resolve_image(client, image_of(wanted), self._place.say)
             spec = container_spec(wanted, image.id)
             known, container = self._known(client, wanted.model)
-            if known and container and container.labels.get(SPEC_LABEL) == spec.digest:
-                if container.status != "running":
-                    container.start()
+            fits = container is not None and container.labels.get(SPEC_LABEL) == spec.digest
+            if known and container and fits and container.status == "running":
                 known = self._bring_to(known, container, wanted)
             else:
-                old = container if known else None
-                known = self._replace(client, spec, image.name, wanted, known, old)
+                known = self._replace(client, spec, image.name, wanted, known)
             self._sweep(client, known.container, wanted.model)
         return self.status(deployment.model)
 
@@ -131,7 +142,7 @@ class DockerTarget:
         """Brings the running container to the desired state."""
         wanted = served_by_tf_serving(deployment)
         self._tell_what_waits(deployment, wanted)
-        with self._engine("Reloading", deployment.model) as client:
+        with self._alone(wanted.model), self._engine("Reloading", wanted.model) as client:
             known, container = self._known(client, wanted.model)
             if known is None or container is None or container.status != "running":
                 raise ServingError(
@@ -146,7 +157,7 @@ class DockerTarget:
         remembered = self._remembered(model)
         if remembered is None:
             return TargetStatus(model, TARGET, "absent")
-        with self._engine("Asking for", model, alone=False) as client:
+        with self._engine("Asking for", model) as client:
             known, container = self._known(client, model)
             if known is None or container is None:
                 detail = f"the container {remembered.container} is gone; deploy again"
@@ -154,20 +165,31 @@ class DockerTarget:
             return _status(model, known, container, self._front(model))
 
     def stop(self, model: str) -> None:
-        """Removes the container and frees the ports, once open connections are done."""
-        with self._engine("Stopping", model) as client:
+        """Removes the container and frees the ports, once open connections are done.
+
+        Without an engine the ports are freed, and the error says what is left.
+        """
+        if not self._folder(model).exists():
+            return
+        with self._alone(model):
             front = self._front(model)
             front.route({})
             front.await_silence((), DRAIN_S)
-            for container in self._containers(client, model):
-                container.stop(timeout=STOP_S)
-                container.remove(force=True)
-            front.stop()
-        shutil.rmtree(self._folder(model), ignore_errors=True)
+            try:
+                with self._engine("Stopping", model) as client:
+                    for container in self._containers(client, model):
+                        container.stop(timeout=STOP_S)
+                        container.remove(force=True)
+            except ServingError:
+                self._place.say(f"{model}: its ports are free, its container is left: stop again")
+                raise
+            finally:
+                front.stop()
+            shutil.rmtree(self._folder(model), ignore_errors=True)
 
     def logs(self, model: str, lines: int) -> str:
         """The last lines that the container wrote."""
-        with self._engine("Reading the log of", model, alone=False) as client:
+        with self._engine("Reading the log of", model) as client:
             _, container = self._known(client, model)
             return log_tail(container, lines) if container else ""
 
@@ -177,7 +199,7 @@ class DockerTarget:
 
         wanted = served_by_tf_serving(deployment)
         compose = compose_file(wanted, image_of(wanted))
-        return {"compose.yaml": compose, **config_files(wanted)}
+        return {"compose.yaml": compose, **config_files(wanted, wanted.labels)}
 
     def _replace(
         self,
@@ -186,55 +208,83 @@ class DockerTarget:
         image: str,
         wanted: Deployment,
         known: Remembered | None,
-        old: Container | None,
     ) -> Remembered:
         """Another container, which takes over when it answers."""
-        name = f"benison-{docker_name(wanted.model)}-{uuid.uuid4().hex[:8]}"
+        name = f"benison-{docker_name(wanted.model)[:NAME_LETTERS]}-{uuid.uuid4().hex[:8]}"
         config = self._folder(wanted.model) / name
         config.mkdir(parents=True)
-        for file, text in config_files(wanted).items():
-            write_whole(config / file, text)
         front = self._front(wanted.model)
-        ports = free_ports()
-        held = known.front if known else front.choose(wanted.config)
-        held = (wanted.config.rest_port or held[0], wanted.config.grpc_port or held[1])
-        fresh = Remembered(name, ports, held, image, wanted.numbers, {})
-        arguments = run_arguments(spec, name, self._place_id, config, ports)
-        container = client.containers.create(**arguments)
-        self._place.say(f"{name}: starting {image}")
+        container = None
         try:
-            container.start()
-            fresh = self._roll_out(fresh, container, wanted)
-            front.hold(fresh.front, fresh.ports)
+            for file, text in config_files(wanted, {}).items():
+                write_whole(config / file, text)
+            self._place.say(f"{name}: starting {image}")
+            container, ports = self._start(client, spec, name, config)
+            kept = known.front if known else (0, 0)
+            fresh = Remembered(name, ports, kept, image, wanted.numbers, {})
+            fresh = self._lead(self._roll_out(fresh, container, wanted), wanted)
         except BaseException:
-            container.remove(force=True)
+            if known and front.alive():
+                with suppress(ServingError):
+                    front.hold(known.front, known.ports)
+            if container is not None:
+                container.remove(force=True)
             shutil.rmtree(config, ignore_errors=True)
             raise
-        self._remember(wanted.model, fresh)
-        if old is not None:
-            self._place.say(f"{name} answers; {old.name} ends when its requests are done")
+        if known:
+            self._place.say(f"{name} answers; the one before ends when its requests are done")
             front.await_silence(fresh.ports, DRAIN_S)
         return fresh
+
+    def _start(
+        self, client: DockerClient, spec: ContainerSpec, name: str, config: Path
+    ) -> tuple[Container, tuple[int, int]]:
+        """A container that runs, and its ports: another process may take one before it does."""
+        from docker.errors import APIError
+
+        tries = START_TRIES
+        while True:
+            ports = free_ports()
+            arguments = run_arguments(spec, name, self._place_id, config, ports)
+            container = client.containers.create(**arguments)
+            try:
+                container.start()
+            except BaseException as err:
+                container.remove(force=True)
+                tries -= 1
+                if tries and isinstance(err, APIError) and port_is_taken(err):
+                    continue
+                raise
+            return container, ports
 
     def _bring_to(self, known: Remembered, container: Container, wanted: Deployment) -> Remembered:
         """A running container to the desired versions and labels."""
         after = self._roll_out(known, container, wanted)
         self._remember(wanted.model, after)
-        self._front(wanted.model).hold(after.front, after.ports)
-        return after
+        return self._lead(after, wanted)
+
+    def _lead(self, known: Remembered, wanted: Deployment) -> Remembered:
+        """Leads the ports that clients use to a container."""
+        front = self._front(wanted.model)
+        led = replace(known, front=front.choose(wanted.config, known.front))
+        front.hold(led.front, led.ports)
+        self._remember(wanted.model, led)
+        return led
 
     def _roll_out(self, known: Remembered, container: Container, wanted: Deployment) -> Remembered:
-        server = ContainerServer(
-            container,
-            (known.rest_url, known.grpc_address),
-            self._folder(wanted.model) / known.container,
-            wanted,
-        )
+        config = self._folder(wanted.model) / known.container
+        addresses = (known.rest_url, known.grpc_address)
+        server = ContainerServer(container, addresses, config, wanted)
         before = replace(
             tf_serving_model(wanted.model, known.versions, known.labels),
             default_version=wanted.default_version,
         )
-        served, refused = roll_out(server, wanted, before, self._place.say)
+        try:
+            served, refused = roll_out(server, wanted, before, self._place.say)
+        except ServingError:
+            # It may be dead of a version, and must not be started again with that.
+            write_whole(config / MODELS_FILE, to_text([before]))
+            raise
         for why in refused:
             self._place.say(f"warning: {why}")
         return replace(known, versions=served.policy.versions, labels=dict(served.labels))
@@ -256,7 +306,9 @@ class DockerTarget:
 
     def _containers(self, client: DockerClient, model: str) -> list[Container]:
         labels = [f"{MODEL_LABEL}={model}", f"{PLACE_LABEL}={self._place_id}"]
-        found: list[Container] = client.containers.list(all=True, filters={"label": labels})
+        found: list[Container] = client.containers.list(
+            all=True, filters={"label": labels}, ignore_removed=True
+        )
         return found
 
     def _known(
@@ -269,22 +321,11 @@ class DockerTarget:
         return known, next(named, None)
 
     def _remembered(self, model: str) -> Remembered | None:
-        try:
-            value = json.loads((self._folder(model) / "state.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        return Remembered(
-            container=value["container"],
-            ports=(value["ports"][0], value["ports"][1]),
-            front=(value["front"][0], value["front"][1]),
-            image=value["image"],
-            versions=tuple(value["versions"]),
-            labels=value["labels"],
-        )
+        return read_json_record(self._folder(model) / STATE, _parse)
 
     def _remember(self, model: str, known: Remembered) -> None:
         text = json.dumps(known.__dict__, indent=1)
-        write_whole(self._folder(model) / "state.json", text)
+        write_whole(self._folder(model) / STATE, text)
 
     def _folder(self, model: str) -> Path:
         return self._place.folder(model) / TARGET
@@ -298,14 +339,32 @@ class DockerTarget:
         return hashlib.sha256(str(self._place.home.resolve()).encode()).hexdigest()[:12]
 
     @contextmanager
-    def _engine(self, doing: str, model: str, *, alone: bool = True) -> Iterator[DockerClient]:
-        lock = SupervisedServer(self._place.folder(model)).locked(LOCK_S, self._place.say)
+    def _alone(self, model: str) -> Iterator[None]:
+        folder = self._place.folder(model)
         with (
-            lock if alone else nullcontext(),
+            translate_os_errors("Keeping what is deployed", folder),
+            SupervisedServer(folder).locked(LOCK_S, self._place.say),
+        ):
+            yield
+
+    @contextmanager
+    def _engine(self, doing: str, model: str) -> Iterator[DockerClient]:
+        with (
             translate_docker_errors(f"{doing} '{model}' in Docker failed"),
             engine(self._place.environ) as client,
         ):
             yield client
+
+
+def _parse(value: Mapping[str, Any]) -> Remembered:
+    return Remembered(
+        container=value["container"],
+        ports=(value["ports"][0], value["ports"][1]),
+        front=(value["front"][0], value["front"][1]),
+        image=value["image"],
+        versions=tuple(value["versions"]),
+        labels=dict(value["labels"]),
+    )
 
 
 def _status(

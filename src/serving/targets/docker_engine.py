@@ -118,6 +118,11 @@ def reason(err: Exception) -> str:
     return " ".join(str(getattr(err, "explanation", None) or err).split())[:500]
 
 
+def port_is_taken(err: Exception) -> bool:
+    """Whether a container was not started for a port that somebody else has."""
+    return any(words in reason(err) for words in ("already allocated", "already in use"))
+
+
 def _no_engine(environ: Mapping[str, str], err: Exception) -> ServingError:
     return ServingError(
         "No Docker engine answers",

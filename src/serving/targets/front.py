@@ -4,11 +4,12 @@ An engine publishes a port for one container alone. So that one can take over fr
 a refused connection, the ports belong to this process: `python -m serving.targets.front FILE`.
 
     FILE     {"routes": {"8501": "127.0.0.1:32771", "8500": "127.0.0.1:32772"}}
-    FILE.connections    {"127.0.0.1:32771": 3, ...}: open connections, written when it changes
+    FILE.connections    {"127.0.0.1:32771": 3, ...}: open connections, written once the ports
+                        are held, and when it changes
 
 FILE is read again when it changes. New connections go to the new address at once; those to an
 old one are closed once an answer has passed and nothing has followed it for two seconds, so that
-an answer that is being worked on arrives whole.
+an answer that is being worked on, or read slowly, arrives whole.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -36,9 +38,15 @@ class _Connection:
     """A client's connection, where it leads, and when bytes last passed, and which way."""
 
     address: str
-    writers: tuple[asyncio.StreamWriter, asyncio.StreamWriter]
+    writers: list[asyncio.StreamWriter]  # to the client, and to where it leads once that is open
     moved_at: float = field(default_factory=time.monotonic)
     waits: bool = False  # the client spoke last: an answer may be under way
+    over: bool = False  # the server has closed its side
+
+    def silent_since(self, moment: float) -> bool:
+        """Whether nothing has passed since, and nothing is on its way to a slow reader."""
+        buffered = any(writer.transport.get_write_buffer_size() for writer in self.writers)
+        return self.moved_at < moment and not self.waits and not buffered
 
     def close(self) -> None:
         for writer in self.writers:
@@ -86,18 +94,17 @@ class Front:
             if not number:  # it is being stopped
                 writer.close()
                 return
-            try:
-                there_reader, there_writer = await asyncio.open_connection(host, int(number))
-            except OSError:
-                writer.close()
-                return
-            connection = _Connection(address, (writer, there_writer))
+            connection = _Connection(address, [writer])
             self._connections.add(connection)
             try:
+                there_reader, there_writer = await asyncio.open_connection(host, int(number))
+                connection.writers.append(there_writer)
                 await asyncio.gather(
                     _pass_on(reader, there_writer, connection, asks=True),
                     _pass_on(there_reader, writer, connection, asks=False),
                 )
+            except OSError:  # nobody is there
+                return
             finally:
                 connection.close()
                 self._connections.discard(connection)
@@ -116,10 +123,10 @@ class Front:
 
     def _close_silent(self) -> None:
         valid = set(self._routes.values())
-        silent_since = time.monotonic() - SILENT_S
+        moment = time.monotonic() - SILENT_S
         for connection in self._connections:
-            idle = connection.moved_at < silent_since and not connection.waits
-            if idle and connection.address not in valid:
+            unwanted = connection.over or connection.address not in valid
+            if unwanted and connection.silent_since(moment):
                 connection.close()
 
     def _write_connections(self) -> None:
@@ -127,9 +134,10 @@ class Front:
         if counts == self._written:
             return
         aside = Path(f"{self._file}.connections.{os.getpid()}")
-        aside.write_text(json.dumps(counts), encoding="utf-8")
-        aside.replace(f"{self._file}.connections")
-        self._written = counts
+        with contextlib.suppress(OSError):  # a full disk must not end the connections
+            aside.write_text(json.dumps(counts), encoding="utf-8")
+            aside.replace(f"{self._file}.connections")
+            self._written = counts
 
 
 async def _pass_on(
@@ -142,11 +150,13 @@ async def _pass_on(
     """Copies one direction until its end, which is passed on too."""
     with contextlib.suppress(ConnectionError, OSError):
         while chunk := await reader.read(CHUNK_BYTES):
-            connection.moved_at, connection.waits = time.monotonic(), asks
+            connection.waits = asks
             writer.write(chunk)
             await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
+            connection.moved_at = time.monotonic()
+        if not asks:
+            connection.waits, connection.over = False, True
+        writer.write_eof()
         return
     connection.close()
 
@@ -166,6 +176,8 @@ def main(argv: list[str] | None = None) -> int:
         await Front(file).run(stop)
 
     (file,) = sys.argv[1:] if argv is None else argv
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)  # two for each connection
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         asyncio.run(run(Path(file)))
     except OSError as err:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -13,10 +12,11 @@ from mlproject.errors import ServingError
 from mlproject.sections.deployment import DeploymentSection
 from mlproject.whole_file import write_whole
 from serving.targets.front import LOOK_EVERY_S
+from serving.targets.local_ports import kept_ports
 from serving.targets.supervised import SupervisedServer, python_path
 from serving.targets.supervisor import Spec
 
-START_S = 20.0
+START_S = 60.0
 POLL_S = 0.05
 DRAIN_S = 5.0
 SETTLE_S = 3 * LOOK_EVERY_S
@@ -26,7 +26,8 @@ FOLDER = "front"
 class FrontProcess:
     """The process that holds a deployment's ports, and its supervisor.
 
-        <folder>/front/routes.json   port -> address, which the process watches
+        <folder>/front/routes.json               port -> address, which the process watches
+        <folder>/front/routes.json.connections   what it says, once it holds the ports
 
     Args:
         folder: The deployment's folder.
@@ -37,12 +38,12 @@ class FrontProcess:
         self._environ = environ
         self._folder = folder / FOLDER
         self._routes = self._folder / "routes.json"
+        self._said = Path(f"{self._routes}.connections")
         self._server = SupervisedServer(self._folder)
 
-    def choose(self, config: DeploymentSection) -> tuple[int, int]:
-        """The REST and gRPC port to hold: the configured ones, or free ones."""
-        free = free_ports()
-        return (config.rest_port or free[0], config.grpc_port or free[1])
+    def choose(self, config: DeploymentSection, kept: tuple[int, int]) -> tuple[int, int]:
+        """The REST and gRPC port to hold: the configured ones, those of before, or free ones."""
+        return kept_ports("127.0.0.1", config, kept, held=self.alive())
 
     def hold(self, ports: tuple[int, int], behind: tuple[int, int]) -> None:
         """Leads new connections of these ports to those behind them, from now on.
@@ -61,7 +62,7 @@ class FrontProcess:
         self.stop()
         try:
             self._start(routes)
-        except ServingError:
+        except BaseException:
             self.stop()
             if held:
                 self._start(before)
@@ -87,8 +88,9 @@ class FrontProcess:
         return True
 
     def alive(self) -> bool:
-        """Whether it is kept running."""
-        return self._server.running
+        """Whether it holds the ports; one that could not have them is started again and again."""
+        state = self._server.state()
+        return self._server.running and state is not None and state.phase == "running"
 
     def stop(self) -> None:
         """Frees the ports."""
@@ -96,11 +98,12 @@ class FrontProcess:
 
     def _start(self, routes: Mapping[str, str]) -> None:
         self.route(routes)
+        self._said.unlink(missing_ok=True)
         command = (sys.executable, "-m", "serving.targets.front", str(self._routes.resolve()))
         spec = Spec(command, {"PYTHONPATH": python_path(self._environ)}, DRAIN_S)
         self._server.start(spec, self._environ)
         deadline = time.monotonic() + START_S
-        while not all(_listens(int(port)) for port in routes) or self._died():
+        while not self._said.exists():
             if self._died() or time.monotonic() > deadline:
                 raise ServingError(
                     f"Holding the ports {', '.join(routes)} failed",
@@ -122,24 +125,6 @@ class FrontProcess:
 
     def _connections(self) -> dict[str, int]:
         try:
-            text = Path(f"{self._routes}.connections").read_text(encoding="utf-8")
-            return dict(json.loads(text))
+            return dict(json.loads(self._said.read_text(encoding="utf-8")))
         except (OSError, ValueError):
             return {}
-
-
-def free_ports() -> tuple[int, int]:
-    """Two ports of this machine that nobody uses now."""
-    with (
-        socket.create_server(("127.0.0.1", 0)) as first,
-        socket.create_server(("127.0.0.1", 0)) as second,
-    ):
-        return first.getsockname()[1], second.getsockname()[1]
-
-
-def _listens(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-    except OSError:
-        return False

@@ -18,6 +18,7 @@ from mlproject.errors import ServingError
 from mlproject.whole_file import write_whole
 from serving.model_config import ModelConfig, to_text
 from serving.targets.base import BASE_PATH_VARIABLE, Deployment, Place, TargetStatus
+from serving.targets.json_record import read_json_record
 from serving.targets.rollout import specific
 from serving.targets.shelf import Shelf, open_shelf
 from serving.targets.tf_serving_config import served_by_tf_serving
@@ -132,19 +133,10 @@ class FilesTarget:
             write_whole(folder / RECORD, json.dumps(value, indent=1))
 
     def _record(self, model: str) -> Mapping[str, Any] | None:
-        file = self._place.folder(model) / RECORD
-        try:
-            value = json.loads(file.read_text(encoding="utf-8"))
-            names = ("root", "versions", "default_version", "labels", "config")
-            return {name: value[name] for name in names}
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError) as err:
-            raise ServingError(
-                "Reading what was pushed from this machine failed",
-                received=f"{file}: {type(err).__name__}: {err}",
-                next_step=f"remove {file}, then deploy again",
-            ) from err
+        names = ("root", "versions", "default_version", "labels", "config")
+        return read_json_record(
+            self._place.folder(model) / RECORD, lambda value: {name: value[name] for name in names}
+        )
 
 
 def _config(served: Deployment, base_path: str) -> ModelConfig:

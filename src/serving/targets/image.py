@@ -13,28 +13,21 @@ from typing import IO, TYPE_CHECKING
 
 from mlproject.artifacts import translate_os_errors
 from mlproject.errors import ServingError
-from serving.model_config import to_text
 from serving.targets.base import Deployment
 from serving.targets.docker_engine import engine, resolve_image, translate_docker_errors
-from serving.targets.docker_spec import docker_name, image_of
+from serving.targets.docker_spec import MODEL_LABEL, docker_name, image_of
 from serving.targets.tf_serving_config import (
     CONFIG_ROOT,
-    MODELS_FILE,
     MODELS_ROOT,
     config_files,
     served_by_tf_serving,
     server_flags,
-    tf_serving_model,
 )
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-MODEL_LABEL, VERSIONS_LABEL, DIGEST_LABEL = (
-    "benison.model",
-    "benison.versions",
-    "benison.model_digests",
-)
+VERSIONS_LABEL, DIGEST_LABEL = "benison.versions", "benison.model_digests"
 
 
 @dataclass(frozen=True)
@@ -75,7 +68,7 @@ def build_image(
         deployment: The desired state; `config.image` is the image below.
         environ: Environment variables: `DOCKER_HOST`, of any machine.
         say: Takes a line of progress.
-        tag: The image's name; empty for `default_tag`.
+        tag: The image's name, `latest` where it has no tag; empty for `default_tag`.
         save: Write the image to this file too, as `docker save` does; `docker load` reads it.
 
     Raises:
@@ -84,6 +77,8 @@ def build_image(
     """
     wanted = served_by_tf_serving(deployment)
     tag = tag or default_tag(wanted)
+    if ":" not in tag.rpartition("/")[2]:
+        tag = f"{tag}:latest"
     with (
         translate_docker_errors(f"Building the image {tag} failed"),
         engine(environ, anywhere=True) as client,
@@ -104,9 +99,8 @@ def build_image(
 
 def _write_context(file: IO[bytes], wanted: Deployment, below: str) -> None:
     """The build's folder as a tar, without times and owners, so that layers are found again."""
-    labelled = to_text([tf_serving_model(wanted.model, wanted.numbers, wanted.labels)])
-    texts = {f"config/{name}": text for name, text in config_files(wanted).items()}
-    texts[f"config/{MODELS_FILE}"] = labelled
+    files = config_files(wanted, wanted.labels)
+    texts = {f"config/{name}": text for name, text in files.items()}
     texts["Dockerfile"] = _dockerfile(wanted, below)
     with tarfile.open(fileobj=file, mode="w") as tar:
         for name, text in sorted(texts.items()):
@@ -134,10 +128,15 @@ def _dockerfile(wanted: Deployment, below: str) -> str:
     lines = [f"FROM {below}"]
     lines.append(f"COPY {json.dumps(['models', f'{MODELS_ROOT}/{wanted.model}'])}")
     lines.append(f"COPY {json.dumps(['config', CONFIG_ROOT])}")
-    lines += [f"LABEL {name}={json.dumps(value)}" for name, value in labels.items()]
-    lines.append(f"ENV MODEL_NAME={json.dumps(wanted.model)} MODEL_BASE_PATH={MODELS_ROOT}")
+    lines += [f"LABEL {name}={_quoted(value)}" for name, value in labels.items()]
+    lines.append(f"ENV MODEL_NAME={_quoted(wanted.model)} MODEL_BASE_PATH={MODELS_ROOT}")
     lines.append(f"CMD {json.dumps(server_flags(wanted.config))}")
     return "\n".join(lines) + "\n"
+
+
+def _quoted(value: str) -> str:
+    """A value as a Dockerfile takes it word for word."""
+    return json.dumps(value, ensure_ascii=False).replace("$", "\\$")
 
 
 def _build(client: DockerClient, context: IO[bytes], tag: str) -> str:

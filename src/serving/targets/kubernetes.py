@@ -20,6 +20,7 @@ from mlproject.whole_file import write_whole
 from serving.targets.base import Deployment, Place, State, TargetStatus
 from serving.targets.cluster_api import ClusterApi, open_cluster, translate_cluster_errors
 from serving.targets.cluster_rows import ask_row
+from serving.targets.json_record import read_json_record
 from serving.targets.kserve import KIND, inference_service, kserve_shelf
 from serving.targets.manifests import (
     NAMESPACE_VARIABLE,
@@ -66,15 +67,15 @@ class KubernetesTarget:
         with self._open("Deploying", wanted.model) as api:
             before = self._live(api, wanted)
             objects = _objects(wanted, cluster)
-            for entry in objects:
-                api.apply(entry)
-                self._place.say(f"{entry['kind']} {entry['metadata']['name']} applied")
             try:
-                self._await(api, wanted)
-                for version in wanted.versions if not wanted.config.kserve else ():
-                    ask_row(api, object_name(wanted.model), wanted.model, version)
+                with translate_cluster_errors(f"Deploying '{wanted.model}' in the cluster failed"):
+                    for entry in objects:
+                        api.apply(entry)
+                        self._place.say(f"{entry['kind']} {entry['metadata']['name']} applied")
+                    self._await(api, wanted)
+                self._ask_samples(api, wanted)
             except ServingError:
-                self._take_back(api, wanted.model, objects, before)
+                self._take_back(api, objects, before)
                 raise
             self._prune(api, wanted.model, objects + before)
             self._remember(wanted, api.namespace)
@@ -189,6 +190,16 @@ class KubernetesTarget:
                 )
             time.sleep(POLL_S)
 
+    def _ask_samples(self, api: ClusterApi, wanted: Deployment) -> None:
+        """Asks each version its sample row; only the default one's refusal is an error."""
+        for version in wanted.versions if not wanted.config.kserve else ():
+            try:
+                ask_row(api, object_name(wanted.model), wanted.model, version)
+            except ServingError as err:
+                if version.number == wanted.default_version:
+                    raise
+                self._place.say(f"warning: {err}")
+
     def _why(self, api: ClusterApi, model: str) -> Iterator[str]:
         """What pods that are not ready wait for, and their last lines."""
         for pod in self._pods(api, model):
@@ -201,9 +212,7 @@ class KubernetesTarget:
                 if not waiting:
                     yield api.pod_log(name, LOG_LINES_OF_A_FAILURE)
 
-    def _take_back(
-        self, api: ClusterApi, model: str, applied: list[Object], before: list[Object]
-    ) -> None:
+    def _take_back(self, api: ClusterApi, applied: list[Object], before: list[Object]) -> None:
         """Applies the objects of before; at a first deployment, deletes what was made."""
         for entry in before:
             api.apply(entry)
@@ -242,11 +251,10 @@ class KubernetesTarget:
         write_whole(folder / RECORD, json.dumps(value, indent=1))
 
     def _record(self, model: str) -> dict[str, Any] | None:
-        try:
-            text = (self._place.folder(model) / RECORD).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
-        return dict(json.loads(text))
+        names = ("namespace", "versions", "labels", "kserve")
+        return read_json_record(
+            self._place.folder(model) / RECORD, lambda value: {name: value[name] for name in names}
+        )
 
     @contextmanager
     def _open(self, doing: str, model: str, *, alone: bool = True) -> Iterator[ClusterApi]:
@@ -286,10 +294,10 @@ def _rollout_state(live: Object) -> tuple[State, str]:
     wanted = spec.get("replicas", 1)
     conditions = {c["type"]: c for c in status.get("conditions", [])}
     progress = conditions.get("Progressing", {})
-    if progress.get("reason") == "ProgressDeadlineExceeded":
+    seen = status.get("observedGeneration", 0) >= live.get("metadata", {}).get("generation", 1)
+    if seen and progress.get("reason") == "ProgressDeadlineExceeded":
         return "failed", str(progress.get("message", "the rollout made no progress"))
     updated, ready = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
-    seen = status.get("observedGeneration", 0) >= live.get("metadata", {}).get("generation", 1)
     done = seen and updated == ready == status.get("replicas", 0) == wanted
     detail = f"{ready} of {wanted} pods answer, {updated} of them new"
     return ("running" if done else "starting"), detail
@@ -301,7 +309,9 @@ def _service_state(live: Object) -> tuple[State, str]:
     conditions = {c["type"]: c for c in status.get("conditions", [])}
     ready = conditions.get("Ready", {})
     generation = live.get("metadata", {}).get("generation", 1)
-    if ready.get("status") == "True" and status.get("observedGeneration", generation) >= generation:
+    if status.get("observedGeneration", generation) < generation:
+        return "starting", "not seen by KServe yet"
+    if ready.get("status") == "True":
         return "running", "ready"
     transition = status.get("modelStatus", {})
     failure = transition.get("lastFailureInfo", {}).get("message", "")

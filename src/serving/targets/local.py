@@ -14,7 +14,7 @@ from mlproject.artifacts import translate_os_errors
 from mlproject.errors import ServingError
 from serving.model_config import ModelConfig
 from serving.targets.base import TOKEN_VARIABLE, Deployment, Place, TargetStatus
-from serving.targets.local_ports import kept_port
+from serving.targets.local_ports import kept_ports
 from serving.targets.local_record import LocalRecord, read_record
 from serving.targets.local_server import (
     KILL_AFTER_S,
@@ -113,12 +113,8 @@ class LocalTarget:
         """What is in force, or what a first start begins with: its default version alone."""
         host = self._place.environ.get(HOST_VARIABLE) or "127.0.0.1"
         wanted, known = deployment.config, read_record(server.folder)
-        rest, grpc = (known.rest_port, known.grpc_port) if known else (0, 0)
-        if server.running:
-            rest, grpc = wanted.rest_port or rest, wanted.grpc_port or grpc
-        else:
-            rest = kept_port(host, wanted.rest_port, rest, besides=wanted.grpc_port or grpc)
-            grpc = kept_port(host, wanted.grpc_port, grpc, besides=rest)
+        kept = (known.rest_port, known.grpc_port) if known else (0, 0)
+        rest, grpc = kept_ports(host, wanted, kept, held=server.running)
         first = ModelConfig(
             deployment.model,
             str(deployment.base_path),

@@ -5,11 +5,36 @@ from __future__ import annotations
 import socket
 import time
 
+from mlproject.sections.deployment import DeploymentSection
+
 FREED_WITHIN_S = 3.0
 _POLL_S = 0.05
 
 
-def kept_port(host: str, wanted: int, kept: int, besides: int) -> int:
+def kept_ports(
+    host: str, config: DeploymentSection, kept: tuple[int, int], *, held: bool
+) -> tuple[int, int]:
+    """The REST and the gRPC port: the configured ones, those of before, or free ones.
+
+    Args:
+        host: The address that is listened on.
+        config: The section `deployment`.
+        kept: The ports of before; 0 for none.
+        held: Whether those of before are held by this deployment itself.
+    """
+    if held and all(kept):
+        return config.rest_port or kept[0], config.grpc_port or kept[1]
+    rest = _kept_port(host, config.rest_port, kept[0], besides=config.grpc_port or kept[1])
+    return rest, _kept_port(host, config.grpc_port, kept[1], besides=rest)
+
+
+def free_ports() -> tuple[int, int]:
+    """Two ports of this machine's loopback that nobody uses now."""
+    first = _free_port("127.0.0.1", besides=0)
+    return first, _free_port("127.0.0.1", besides=first)
+
+
+def _kept_port(host: str, wanted: int, kept: int, besides: int) -> int:
     """A port for a server that does not run yet.
 
     Args:

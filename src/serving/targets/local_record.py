@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mlproject.errors import ServingError
 from mlproject.whole_file import write_whole
 from serving.model_config import ModelConfig
+from serving.targets.json_record import read_json_record
 from serving.targets.local_ports import dialable
 from serving.targets.rollout import specific
 
@@ -74,30 +74,22 @@ def read_record(folder: Path) -> LocalRecord | None:
     Raises:
         ServingError: The file is damaged.
     """
-    file = folder / RECORD
-    try:
-        value: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        config = ModelConfig(
-            name=value["model"],
-            base_path=value["base_path"],
-            policy=specific(tuple(value["versions"])),
-            labels=dict(value["labels"]),
-            default_version=value["default_version"],
-        )
-        return LocalRecord(
-            host=value["host"],
-            rest_port=int(value["rest_port"]),
-            grpc_port=int(value["grpc_port"]),
-            config=config,
-            refused=tuple(value["refused"]),
-            serves=bool(value["serves"]),
-        )
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as err:
-        raise ServingError(
-            "Reading what is deployed on this machine failed",
-            received=f"{file}: {type(err).__name__}: {err}",
-            expected="what `benison deploy` wrote there",
-            next_step=f"remove {file}, then deploy again",
-        ) from err
+    return read_json_record(folder / RECORD, _parse)
+
+
+def _parse(value: Mapping[str, Any]) -> LocalRecord:
+    config = ModelConfig(
+        name=value["model"],
+        base_path=value["base_path"],
+        policy=specific(tuple(value["versions"])),
+        labels=dict(value["labels"]),
+        default_version=value["default_version"],
+    )
+    return LocalRecord(
+        host=value["host"],
+        rest_port=int(value["rest_port"]),
+        grpc_port=int(value["grpc_port"]),
+        config=config,
+        refused=tuple(value["refused"]),
+        serves=bool(value["serves"]),
+    )

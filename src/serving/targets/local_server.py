@@ -123,7 +123,6 @@ def server_spec(folder: Path, config: DeploymentSection, record: LocalRecord) ->
     command += [f"--model_config_file_poll_wait_seconds={CONFIG_POLL_S}"]
     command += [f"--drain_seconds={DRAIN_S:g}", f"--default_version_label={DEFAULT_LABEL}"]
     # A version that does not load is known as such within seconds: its digest was checked.
-    command += ["--max_num_load_retries=1", "--load_retry_interval_micros=1000000"]
     command += ["--answer_while_loading=true"]
     flags = server_flags(config, str(folder))
     command += [flag.replace(f"/{BATCHING_FILE}", f"/{_batching_file(config)}") for flag in flags]

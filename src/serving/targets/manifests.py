@@ -15,19 +15,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlproject.errors import ConfigError
-from serving.model_config import to_text
 from serving.targets.base import BASE_PATH_VARIABLE, Deployment
 from serving.targets.docker_spec import image_of
 from serving.targets.tf_serving_config import (
     CONFIG_ROOT,
     GRPC_PORT,
     METRICS_PATH,
-    MODELS_FILE,
     MODELS_ROOT,
     REST_PORT,
     config_files,
     server_flags,
-    tf_serving_model,
 )
 
 Object = dict[str, Any]
@@ -135,13 +132,8 @@ def _metadata(deployment: Deployment, name: str) -> Object:
 
 
 def _config_map(deployment: Deployment, cluster: Cluster) -> Object:
-    model = tf_serving_model(
-        deployment.model,
-        deployment.numbers,
-        deployment.labels,
-        base_path=model_base_path(cluster, deployment.model),
-    )
-    data = config_files(deployment) | {MODELS_FILE: to_text([model])}
+    base_path = model_base_path(cluster, deployment.model)
+    data = config_files(deployment, deployment.labels, base_path)
     digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:10]
     return {
         "apiVersion": "v1",

@@ -65,8 +65,12 @@ class RestView:
 
         url = f"{self.url}/v1/models/{quote(model, safe='')}{rest}"
         try:
-            # No proxy of the environment stands between this machine and itself.
-            answer = httpx.get(url, headers=self._headers, timeout=TIMEOUT_S, trust_env=False)
+            # No proxy of the environment stands between this machine and itself. Certificates,
+            # which plain HTTP does not need, would be read anew at each question.
+            checked = url.lower().startswith("https:")
+            answer = httpx.get(
+                url, headers=self._headers, timeout=TIMEOUT_S, trust_env=False, verify=checked
+            )
             value: Mapping[str, Any] = answer.json()
         except (httpx.HTTPError, ValueError) as err:
             raise ServingError(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -119,7 +120,8 @@ def roll_out(
             _await_labels(server, served)
             say(f"{served.name}: version {served.default_version} answers")
     except ServingError:
-        server.apply(before)
+        with suppress(ServingError):  # it may be gone: the first error says why
+            server.apply(before)
         raise
     server.apply(served)
     return served, tuple(refused.values())

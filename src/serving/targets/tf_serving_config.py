@@ -44,7 +44,7 @@ def served_by_tf_serving(deployment: Deployment) -> Deployment:
 
 
 def tf_serving_model(
-    model: str, versions: Iterable[int], labels: Mapping[str, int], *, base_path: str = ""
+    model: str, versions: Iterable[int], labels: Mapping[str, int], base_path: str = ""
 ) -> ModelConfig:
     """A model's entry in `models.config`, as a server in a container or a pod sees it.
 
@@ -82,14 +82,19 @@ def monitoring_config() -> str:
     return f'prometheus_config {{ enable: true path: "{METRICS_PATH}" }}\n'
 
 
-def config_files(deployment: Deployment) -> dict[str, str]:
-    """Every configuration file of a first start: file name -> text.
+def config_files(
+    deployment: Deployment, labels: Mapping[str, int], base_path: str = ""
+) -> dict[str, str]:
+    """Every configuration file of a server: file name -> text.
 
-    Labels are left out: they are given when the versions that they point at are loaded.
+    Args:
+        deployment: What TensorFlow Serving may hold of the desired state.
+        labels: Label -> version; none where they are given once the versions are loaded.
+        base_path: Where the server finds the versions; empty for `/models/<model>`.
     """
-    model = deployment.model
+    model = tf_serving_model(deployment.model, deployment.numbers, labels, base_path)
     files = {
-        MODELS_FILE: to_text([tf_serving_model(model, deployment.numbers, {})]),
+        MODELS_FILE: to_text([model]),
         MONITORING_FILE: monitoring_config(),
     }
     if deployment.config.batching is not None:

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,8 @@ from mlproject.sections.deployment import DeploymentSection
 from serving.export import export_version
 from serving.targets.base import DeployedVersion, Deployment, Place, open_target
 from serving.targets.docker import DockerTarget
+from serving.targets.front_process import FrontProcess
+from serving.targets.local_ports import free_ports
 
 pytestmark = pytest.mark.docker
 ROW = {"x": 1.0, "n": 2, "s": "a"}
@@ -133,8 +136,9 @@ def test_a_model_is_deployed_moved_to_a_new_version_rolled_back_and_stopped(
 
 
 def test_another_configuration_takes_over_without_a_failed_request(
-    target: DockerTarget, fare: Fare
+    target: DockerTarget, fare: Fare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("serving.targets.docker.DRAIN_S", 3.0)  # this client is never silent
     first = target.deploy(fare.deployment(fare.version(1), champion=1))
     with Asker(first.rest_url) as asker:
         while not asker.answers:
@@ -203,6 +207,54 @@ def test_a_server_that_dies_comes_back_with_its_labels(
         time.sleep(0.2)
     client.close()
     assert ask(status.rest_url, "/labels/stable") == 3.0
+
+
+@pytest.mark.slow
+def test_two_deployments_at_once_wait_for_each_other_and_leave_one_container(
+    target: DockerTarget, fare: Fare, said: list[str], docker_host: str
+) -> None:
+    import docker
+
+    version = fare.version(1)
+    both = [
+        fare.deployment(version, champion=1, batching={"max_batch_size": size}) for size in (4, 8)
+    ]
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(target.deploy, both))
+    assert any("waiting for another deployment" in line for line in said)
+    assert len({status.rest_url for status in found}) == 1
+    client = docker.DockerClient(base_url=docker_host)
+    (left,) = client.containers.list(all=True)
+    assert left.name == target.status("fare").facts["container"]
+    left.stop(timeout=1)  # by hand; the next one takes its place, on other ports of its own
+    ports = free_ports()
+    moved = target.deploy(
+        fare.deployment(version, champion=1, rest_port=ports[0], grpc_port=ports[1])
+    )
+    assert moved.rest_url == f"http://127.0.0.1:{ports[0]}"
+    assert ask(moved.rest_url) == 3.0
+    kept = target.deploy(fare.deployment(version, champion=1, rest_port=free_ports()[0]))
+    assert kept.facts["container"] == moved.facts["container"]
+    assert (kept.rest_url != moved.rest_url, ask(kept.rest_url)) == (True, 3.0)
+    client.close()
+
+
+def test_stop_without_an_engine_frees_the_ports_and_says_what_is_left(tmp_path: Path) -> None:
+    said: list[str] = []
+    environ = {**os.environ, "DOCKER_HOST": "tcp://127.0.0.1:9"}
+    target = open_target("docker", Place(tmp_path, environ, said.append))
+    target.stop("fare")  # nothing was deployed: no engine is asked
+    folder = tmp_path / "deployments" / "fare" / "docker"
+    folder.mkdir(parents=True)
+    front, ports = FrontProcess(folder, environ), free_ports()
+    front.hold(ports, (1, 1))
+    with pytest.raises(ServingError, match="No Docker engine answers"):
+        target.stop("fare")
+    assert not front.alive()
+    assert "container is left" in said[-1]
+    (folder / "state.json").write_text("{}")
+    with pytest.raises(ServingError, match=r"state\.json"):
+        target.status("fare")
 
 
 def test_an_engine_elsewhere_is_refused(tmp_path: Path, fare: Fare) -> None:

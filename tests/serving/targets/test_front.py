@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from mlproject.errors import ServingError
+from serving.targets.front import SILENT_S
 from serving.targets.front_process import FrontProcess
 from serving.targets.local_ports import free_ports
 
@@ -23,10 +24,14 @@ class Backend:
     """An HTTP server with keep-alive that answers its name, after a while if asked to."""
 
     def __init__(self, name: str) -> None:
+        self.asked = asked = threading.Event()
+
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                if "wait=" in self.path:
+                    asked.set()
                 time.sleep(float(self.path.partition("wait=")[2] or 0))
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(name)))
@@ -74,7 +79,7 @@ def test_connections_move_on_and_an_answer_under_way_arrives(
             target=lambda: slow.append(patient.get(f"{url}/?wait=3", timeout=20).text)
         )
         waiting.start()
-        time.sleep(0.3)
+        assert one.asked.wait(20)
         front.hold(ports, (two.port, two.port))
         assert not front.await_silence((two.port,), 0.5)
         assert httpx.get(url).text == "two"
@@ -106,3 +111,59 @@ def test_other_ports_are_taken_up(front: FrontProcess, backends: tuple[Backend, 
     assert httpx.get(f"http://127.0.0.1:{second[0]}").text == "one"
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{first[0]}")
+
+
+def test_ports_that_another_front_holds_are_an_error(
+    front: FrontProcess, backends: tuple[Backend, Backend], tmp_path: Path
+) -> None:
+    one, two = backends
+    ports = free_ports()
+    front.hold(ports, (one.port, one.port))
+    second = FrontProcess(tmp_path / "second", os.environ)
+    with pytest.raises(ServingError, match=f"Holding the ports {ports[0]}, {ports[1]}"):
+        second.hold(ports, (two.port, two.port))
+    assert not second.alive()
+    assert httpx.get(f"http://127.0.0.1:{ports[0]}").text == "one"
+
+
+def test_a_large_answer_to_a_slow_reader_arrives_whole_though_the_port_moves_on(
+    front: FrontProcess, backends: tuple[Backend, Backend]
+) -> None:
+    size = 32 << 20  # more than sockets buffer
+
+    def answer(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(b"x" * size)
+
+    with socket.create_server(("127.0.0.1", 0)) as large:
+        threading.Thread(target=answer, args=(large,), daemon=True).start()
+        ports, behind = free_ports(), large.getsockname()[1]
+        front.hold(ports, (behind, behind))
+        with socket.create_connection(("127.0.0.1", ports[0])) as client:
+            client.sendall(b"ask")
+            got = len(client.recv(1 << 16))
+            front.hold(ports, (backends[0].port, backends[0].port))
+            time.sleep(SILENT_S + 1)
+            while chunk := client.recv(1 << 20):
+                got += len(chunk)
+    assert got == size
+
+
+def test_a_client_that_has_said_all_gets_its_answer(front: FrontProcess) -> None:
+    def answer(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            asked = b"".join(iter(lambda: connection.recv(1 << 16), b""))  # until its end
+            connection.sendall(asked * 2)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=answer, args=(server,), daemon=True).start()
+        ports, behind = free_ports(), server.getsockname()[1]
+        front.hold(ports, (behind, behind))
+        with socket.create_connection(("127.0.0.1", ports[0]), timeout=20) as client:
+            client.sendall(b"ask")
+            client.shutdown(socket.SHUT_WR)
+            assert b"".join(iter(lambda: client.recv(1 << 16), b"")) == b"askask"
+        assert front.await_silence((), 20)

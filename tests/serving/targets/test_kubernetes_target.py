@@ -16,7 +16,7 @@ from tests.kubernetes_api import FakeCluster
 from mlproject.errors import ConfigError, ServingError
 from mlproject.sections.deployment import DeploymentSection
 from serving.targets.base import DeployedVersion, Deployment, Place, open_target
-from serving.targets.kubernetes import KubernetesTarget
+from serving.targets.kubernetes import KubernetesTarget, _rollout_state
 from serving.targets.manifests import Cluster, manifests, object_name
 
 KUBERNETES = ("1.28", "1.37")
@@ -196,6 +196,55 @@ def test_a_version_that_refuses_its_sample_is_taken_back(
     with pytest.raises(ServingError, match="no such row"):
         target.deploy(with_samples(deployment(2)))
     assert cluster.of_kind("Deployment")[0]["spec"] == good["spec"]
+
+
+def test_a_version_of_before_that_refuses_its_sample_takes_nothing_back(
+    target: KubernetesTarget, cluster: FakeCluster, server: ModelServer
+) -> None:
+    server.refuses = {1}
+    assert target.deploy(with_samples(deployment(2, 1))).state == "running"
+
+
+def test_an_object_that_is_refused_leaves_nothing(
+    target: KubernetesTarget, cluster: FakeCluster
+) -> None:
+    cluster.refuses = "HorizontalPodAutoscaler"
+    with pytest.raises(ServingError, match="403"):
+        target.deploy(deployment(1, **FULL))
+    assert cluster.objects == {}
+
+
+def test_a_version_whose_pods_have_no_log_yet_is_taken_back(
+    target: KubernetesTarget, cluster: FakeCluster
+) -> None:
+    target.deploy(deployment(1))
+    (good,) = cluster.of_kind("Deployment")
+    cluster.broken = {2}
+    status = {"containerStatuses": [{"ready": False, "state": {"running": {}}}]}
+    cluster.pods = [{"metadata": {"name": "a-pod"}, "status": status}]
+    with pytest.raises(ServingError, match="the container is waiting to start"):
+        target.deploy(deployment(2))
+    assert cluster.of_kind("Deployment")[0]["spec"] == good["spec"]
+    assert "waiting to start" in target.logs("taxi", 5)
+
+
+def test_the_failure_of_an_earlier_rollout_is_not_that_of_the_next() -> None:
+    late = {"type": "Progressing", "reason": "ProgressDeadlineExceeded"}
+    live = {"metadata": {"generation": 3}, "spec": {"replicas": 1}}
+    stale = live | {"status": {"observedGeneration": 2, "conditions": [late]}}
+    assert _rollout_state(stale)[0] == "starting"
+    seen = live | {"status": {"observedGeneration": 3, "conditions": [late]}}
+    assert _rollout_state(seen)[0] == "failed"
+
+
+def test_a_damaged_record_is_an_error_that_names_the_file(
+    target: KubernetesTarget, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    target.deploy(deployment(1))
+    for text in ("", "[]", "{}", "{"):
+        (tmp_path / "home" / "deployments" / "taxi" / "kubernetes.json").write_text(text)
+        with pytest.raises(ServingError, match=r"kubernetes\.json"):
+            target.status("taxi")
 
 
 def test_a_first_version_that_does_not_load_leaves_nothing(

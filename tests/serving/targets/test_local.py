@@ -309,7 +309,7 @@ def test_a_damaged_record_says_what_to_do(text: str, tmp_path: Path) -> None:
     folder = tmp_path / "deployments" / "fare"
     folder.mkdir(parents=True)
     (folder / "deployment.json").write_text(text)
-    with pytest.raises(ServingError, match="what is deployed on this machine failed") as caught:
+    with pytest.raises(ServingError, match="what was deployed from this machine failed") as caught:
         open_target(Place(tmp_path, {})).status("fare")
     assert "then deploy again" in str(caught.value.next_step)
 

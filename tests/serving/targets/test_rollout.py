@@ -189,3 +189,18 @@ def test_a_trial_by_its_number_has_no_label() -> None:
     server = Server(config(1, stable=1))
     served, _ = run(server, deployment(2))
     assert (served.labels, served.default_version) == ({}, 2)
+
+
+def test_a_server_that_dies_of_a_version_is_told_by_its_death() -> None:
+    class Dying(Server):
+        def apply(self, config: ModelConfig) -> None:
+            if self.applied:
+                raise ServingError("No answer")
+            super().apply(config)
+
+        def ask(self, model: str, version: int, row: Mapping[str, object]) -> None:
+            raise ServingError("It died", received="out of memory")
+
+    server = Dying(config(1))
+    with pytest.raises(ServingError, match="out of memory"):
+        roll_out(server, deployment(2, 1), config(1), print)

@@ -9,8 +9,9 @@ import yaml
 
 from mlproject.sections.deployment import DeploymentSection
 from serving.model_config import parse_proto
-from serving.targets.base import DeployedVersion, Deployment
+from serving.targets.base import DeployedVersion, Deployment, Place
 from serving.targets.compose import compose_file
+from serving.targets.docker import DockerTarget
 from serving.targets.tf_serving_config import (
     config_files,
     served_by_tf_serving,
@@ -91,3 +92,11 @@ def test_a_compose_file_mounts_the_base_path_and_stays_on_this_machine() -> None
     assert "/srv/taxi:/models/taxi:ro" in service["volumes"]
     assert service["mem_limit"] == "512m"
     assert service["deploy"]["resources"]["reservations"]["devices"][0]["count"] == 1
+
+
+def test_the_files_beside_a_compose_file_name_the_labels_too(tmp_path: Path) -> None:
+    files = DockerTarget(Place(tmp_path, {})).render(deployment(3))
+    (model,) = parse_proto(files["models.config"]).model_config_list.config
+    assert dict(model.version_labels) == {"stable": 3}
+    assert list(yaml.safe_load(files["compose.yaml"])["services"]) == ["taxi"]
+    assert list(tmp_path.iterdir()) == []
