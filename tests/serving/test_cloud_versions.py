@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,28 +22,6 @@ from serving.model_server.options import ManagerOptions
 from serving.model_server.status import Code, StatusError
 
 pytest.importorskip("gcp_storage_emulator", reason="install gcp-storage-emulator")
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["start", "--in-memory", "--host", "127.0.0.1", "--port", str(port), "-q"]
-    command = [sys.executable, "-m", "gcp_storage_emulator", *options]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(200):
-            try:
-                urllib.request.urlopen(url, timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
 
 
 @pytest.fixture

@@ -9,8 +9,6 @@ import json
 import resource
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -34,29 +32,6 @@ from mlproject.examples.spans import Window
 pytest.importorskip("gcp_storage_emulator", reason="install gcp-storage-emulator")
 
 ROWS = "id,x\n" + "".join(f"{i},{i / 4}\n" for i in range(60))
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[str]:
-    """The URL of a storage emulator, a process of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["start", "--in-memory", "--host", "127.0.0.1", "--port", str(port), "-q"]
-    command = [sys.executable, "-m", "gcp_storage_emulator", *options]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(200):
-            try:
-                urllib.request.urlopen(url, timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
 
 
 @pytest.fixture
