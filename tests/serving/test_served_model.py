@@ -196,6 +196,24 @@ def test_a_broken_version_never_replaces_a_good_one(tmp_path: Path) -> None:
     assert made.served.statuses()[0].code is Code.OK
 
 
+def test_an_error_that_nobody_foresaw_ends_the_load_and_the_old_version_answers(
+    tmp_path: Path,
+) -> None:
+    it = bench(tmp_path)
+    it.put(1)
+    it.turn()
+
+    def run_out() -> None:
+        raise MemoryError("no more")
+
+    it.during_load = run_out
+    it.put(2)
+    with pytest.raises(MemoryError):
+        it.turn()
+    assert it.states == {1: "AVAILABLE", 2: "END"}
+    assert held_version(it.served) == 1
+
+
 def test_a_failed_load_is_tried_again_at_its_time_and_then_given_up(tmp_path: Path) -> None:
     made = bench(tmp_path, max_load_retries=2, load_retry_interval_s=60.0)
     made.put(1)

@@ -70,11 +70,18 @@ class VersionLoads:
         try:
             model = self._load_unchanged(entry, stamp)
         except StatusError as err:
-            entry.failed_stamp = stamp
-            with self._changed:
-                self._table.failed(entry, err, retries)
+            self._fail(entry, stamp, err, retries)
+            raise
+        except BaseException as err:
+            # Foreign code may raise anything; a version must not stay LOADING for ever.
+            self._fail(entry, stamp, StatusError(Code.INTERNAL, f"Loading failed: {err}"), retries)
             raise
         self._install(entry, model, stamp)
+
+    def _fail(self, entry: ManagedVersion, stamp: Hashable, err: StatusError, retries: int) -> None:
+        entry.failed_stamp = stamp
+        with self._changed:
+            self._table.failed(entry, err, retries)
 
     def _load_unchanged(self, entry: ManagedVersion, stamp: Hashable) -> LoadedModel:
         model = self._load(entry.folder, entry.version)
